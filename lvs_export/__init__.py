@@ -1,0 +1,1 @@
+"""Checkpoint to ONNX bundle (needs torch: `pip install lvs[export]`)."""
