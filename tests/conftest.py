@@ -1,0 +1,45 @@
+"""Which tests run where: each mark that is skipped says why and how to run it."""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+import shutil
+import subprocess
+
+import pytest
+
+INSTALL = "scripts/install-system-packages.sh"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--run-slow", action="store_true", help="also run tests marked slow (or set LVS_RUN_SLOW=1)")
+
+
+def _has_nvidia_gpu() -> bool:
+    if shutil.which("nvidia-smi") is None:
+        return False
+    done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=False)
+    return done.returncode == 0 and "GPU" in done.stdout
+
+
+def _lacks_for_audio() -> str | None:
+    if ctypes.util.find_library("portaudio") is None:
+        return "PortAudio"
+    return next((name for name in ("pulseaudio", "pactl") if shutil.which(name) is None), None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    skips: dict[str, pytest.MarkDecorator] = {}
+    if not (config.getoption("--run-slow") or os.environ.get("LVS_RUN_SLOW") == "1"):
+        skips["slow"] = pytest.mark.skip(reason="slow: run with `pytest --run-slow` or LVS_RUN_SLOW=1 make test")
+    marked = {mark.name for item in items for mark in item.iter_markers()}
+    if "gpu" in marked and not _has_nvidia_gpu():
+        reason = "no GPU: `nvidia-smi -L` lists none; on such a machine: pip install -e '.[gpu]' && pytest -m gpu"
+        skips["gpu"] = pytest.mark.skip(reason=reason)
+    if "audio_device" in marked and (lack := _lacks_for_audio()):
+        skips["audio_device"] = pytest.mark.skip(reason=f"{lack} is missing: run {INSTALL}, then pytest -m audio_device")
+    for item in items:
+        for name, skip in skips.items():
+            if item.get_closest_marker(name):
+                item.add_marker(skip)
