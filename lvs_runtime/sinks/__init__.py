@@ -69,7 +69,9 @@ def _mp4(path: str, spec: str) -> ResultSink:
 def _port(text: str, spec: str) -> int:
     if not text:
         return DEFAULT_WEB_PORT
-    _expect(text.isdecimal() and 0 <= int(text) <= 65535, spec, "the port must be a number from 0 to 65535 (0: any free)")
+    _expect(
+        text.isdecimal() and 0 <= int(text) <= 65535, spec, "the port must be a number from 0 to 65535 (0: any free)"
+    )
     return int(text)
 
 

@@ -1,8 +1,8 @@
 """A bounded queue and a worker thread around one sink: a slow sink loses its own output and delays nobody.
 
-    session thread            SinkQueue                worker thread (daemon)
-    put(frame, result) ──► [oldest dropped when full] ──► sink.write(...)
-    put_audio(samples) ──► [bounded in seconds      ] ──► sink.write_audio(...)
+session thread            SinkQueue                worker thread (daemon)
+put(frame, result) ──► [oldest dropped when full] ──► sink.write(...)
+put_audio(samples) ──► [bounded in seconds      ] ──► sink.write_audio(...)
 """
 
 from __future__ import annotations
@@ -48,7 +48,6 @@ class SinkQueue:
         self._items: deque[_Item] = deque()
         self._results_waiting = 0
         self._audio_waiting_s = 0.0
-        self._busy = False
         self._closing = False
         self._changed = threading.Condition()
         self._opened = threading.Event()
@@ -170,8 +169,10 @@ class SinkQueue:
         except SinkError as error:
             self._fail(error)
         except OSError as error:
-            self._fail(SinkError(f"sink {self.name}: {error.strerror or error}. The session goes on without it."), error)
-        except Exception as error:  # top of a thread: logged whole, and the session is told
+            self._fail(
+                SinkError(f"sink {self.name}: {error.strerror or error}. The session goes on without it."), error
+            )
+        except Exception as error:  # noqa: BLE001  (top of a thread: logged whole, and the session is told)
             _LOG.exception("sink %s failed", self.name)
             self._fail(SinkError(f"sink {self.name}: {type(error).__name__}: {error}"), error)
         finally:
@@ -195,7 +196,7 @@ class SinkQueue:
         except (SinkError, OSError) as error:
             if self.error is None:
                 self._fail(error if isinstance(error, SinkError) else SinkError(f"sink {self.name}: {error}"), error)
-        except Exception as error:  # top of a thread
+        except Exception as error:  # noqa: BLE001  (top of a thread)
             _LOG.exception("sink %s failed while closing", self.name)
             if self.error is None:
                 self._fail(SinkError(f"sink {self.name}: {type(error).__name__}: {error}"), error)
