@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from .canvas import Field
+from .canvas import Colour, Field, length
 from .looks import Hsv, pick_colour
 
 KINDS = ("gradient", "noise", "blotches", "stripes", "checks", "dots", "planks", "hills")
@@ -44,7 +45,7 @@ def value_noise(rng: np.random.Generator, height: int, width: int, cells_y: int,
     return total * np.float32(1.0 / sum_weights)
 
 
-def _ramp(field: Field, colours: list[tuple[float, float, float]]) -> Field:
+def _ramp(field: Field, colours: Sequence[Colour]) -> Field:
     """Map `field` in [0, 1] through evenly spaced colours: (3, H, W)."""
     stops = np.linspace(0.0, 1.0, len(colours))
     table = np.stack([np.interp(np.linspace(0, 1, 256), stops, [c[k] for c in colours]) for k in range(3)])
@@ -56,14 +57,12 @@ def _soft_step(field: Field, width: float) -> Field:
     return np.asarray(np.clip(field / width + 0.5, 0.0, 1.0), np.float32)
 
 
-def background(rng: np.random.Generator, width: int, height: int, kind: str | None = None) -> Field:
-    """A background (3, height, width) float32 in [0, 1]; `kind` is one of `KINDS`, default any."""
+def background(
+    rng: np.random.Generator, width: int, height: int, kind: str | None = None, colours: Sequence[Colour] | None = None
+) -> Field:
+    """A background (3, height, width) float32 in [0, 1]; `kind` is one of `KINDS`; both default to any."""
     kind = kind or KINDS[int(rng.integers(len(KINDS)))]
-    mood = MOODS[int(rng.integers(len(MOODS)))]
-    colours = [pick_colour(rng, mood) for _ in range(3)]
-    if rng.random() < 0.6:  # relatives: one hue, near values
-        spread = rng.uniform(-0.12, 0.12, 3)
-        colours = [colours[0], *[tuple(float(np.clip(v + d, 0, 1)) for v in colours[0]) for d in spread[:2]]]  # type: ignore[misc]
+    colours = colours or _any_colours(rng)
     down = np.linspace(0, 1, height, dtype=np.float32)[:, None]
     across = np.linspace(0, 1, width, dtype=np.float32)[None, :] * np.float32(width / height)
     field = _pattern(rng, kind, across, down, height, width)
@@ -73,6 +72,16 @@ def background(rng: np.random.Generator, width: int, height: int, kind: str | No
     picture *= lights
     picture += grain
     return np.clip(picture, 0.0, 1.0, out=picture)
+
+
+def _any_colours(rng: np.random.Generator) -> list[Colour]:
+    """Three colours of one mood; more often than not one hue in near values, so that the objects stand out."""
+    mood = MOODS[int(rng.integers(len(MOODS)))]
+    if rng.random() < 0.4:
+        return [pick_colour(rng, mood) for _ in range(3)]
+    red, green, blue = pick_colour(rng, mood)
+    steps = [0.0, *(float(d) for d in rng.uniform(-0.12, 0.12, 2))]
+    return [(min(max(red + d, 0.0), 1.0), min(max(green + d, 0.0), 1.0), min(max(blue + d, 0.0), 1.0)) for d in steps]
 
 
 def _pattern(rng: np.random.Generator, kind: str, across: Field, down: Field, height: int, width: int) -> Field:
@@ -97,8 +106,8 @@ def _pattern(rng: np.random.Generator, kind: str, across: Field, down: Field, he
         return np.asarray(signs * 0.5 + 0.5, np.float32)
     if kind == "dots":
         other = (down * np.float32(np.cos(angle)) - across * np.float32(np.sin(angle))) / np.float32(pitch)
-        near = np.hypot(np.mod(along, 1.0) - 0.5, np.mod(other, 1.0) - 0.5)
-        return _soft_step(np.asarray(np.float32(rng.uniform(0.15, 0.35)) - near, np.float32), 0.08)
+        near = length(np.mod(along, 1.0) - 0.5, np.mod(other, 1.0) - 0.5)
+        return _soft_step(np.float32(rng.uniform(0.15, 0.35)) - near, 0.08)
     if kind == "planks":
         grain = value_noise(rng, height, width, int(rng.integers(20, 50)), 3, 2)
         row = np.mod(down / np.float32(pitch), 1.0)

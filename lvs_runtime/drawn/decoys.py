@@ -6,7 +6,7 @@ from math import cos, pi, sin
 
 import numpy as np
 
-from .canvas import Canvas, Field
+from .canvas import Canvas, Field, length
 from .looks import Look, shade
 
 
@@ -24,7 +24,7 @@ def _outline(canvas: Canvas, look: Look, kind: int) -> Field:
         angle = np.arctan2(canvas.y, canvas.x)
         lobes = 3 + int(look.mix(0, 0, 3.99))
         wave = np.cos(lobes * angle + 6 * look.proportions[1]) + 0.5 * np.cos((lobes + 2) * angle)
-        return np.asarray((np.hypot(canvas.x, canvas.y) - 0.72 - look.mix(2, 0.03, 0.13) * wave) * 0.85, np.float32)
+        return np.asarray((length(canvas.x, canvas.y) - 0.72 - look.mix(2, 0.03, 0.13) * wave) * 0.85, np.float32)
     if kind == 1:  # a polygon
         corners = 3 + int(look.mix(0, 0, 4.99))
         turn = 6 * look.proportions[1]
@@ -45,7 +45,7 @@ def _texture(canvas: Canvas, look: Look, body: Field, kind: int) -> None:
         canvas.fill(np.maximum(np.asarray(bands, np.float32), body), look.second, edge=False)
     elif kind == 1:  # dots
         dx, dy = (np.mod(v / pitch, 1.0) - 0.5 for v in (canvas.x, canvas.y))
-        dots = np.hypot(dx, dy) * pitch - pitch * look.mix(5, 0.2, 0.36)
+        dots = length(dx, dy) * pitch - pitch * look.mix(5, 0.2, 0.36)
         canvas.fill(np.maximum(np.asarray(dots, np.float32), body + np.float32(0.04)), look.second, edge=False)
     elif kind == 2:  # a nested rim
         canvas.fill(body + np.float32(0.16), look.second, edge=False)

@@ -11,7 +11,7 @@ from math import cos, pi, sin
 
 import numpy as np
 
-from .canvas import Canvas, Field
+from .canvas import Canvas, Field, length
 from .looks import Look, shade
 
 WHITE = (1.0, 1.0, 1.0)
@@ -32,7 +32,7 @@ def _turned(canvas: Canvas, angle: float, cx: float, cy: float) -> tuple[Field, 
 
 def bell(canvas: Canvas, look: Look, pose: float) -> None:
     """A bell that swings from its crown, with a clapper."""
-    swing = 0.30 * _wave(pose)
+    swing = 0.24 * _wave(pose)
     old = _turned(canvas, swing, 0.0, -0.8)
     wide, waist = look.mix(0, 0.62, 0.84), look.mix(1, 0.36, 0.5)
     canvas.fill(canvas.arc(0.0, -0.82, 0.13, 0.055), look.second)
@@ -51,12 +51,12 @@ def drum(canvas: Canvas, look: Look, pose: float) -> None:
     """A drum with cords and two sticks that strike in turn."""
     deep, wide = look.mix(0, 0.42, 0.62), look.mix(1, 0.72, 0.86)
     top, lid = 0.78 - 2 * deep, look.mix(2, 0.2, 0.28)
-    body = np.maximum(np.abs(canvas.x) - wide, np.maximum(top - canvas.y, canvas.y - 0.74 + 0.0))
+    body = np.maximum(np.abs(canvas.x) - wide, np.maximum(top - canvas.y, canvas.y - 0.74))
     body = np.minimum(body, canvas.ellipse(0.0, 0.74, wide, lid))
     canvas.fill(body, look.main)
-    fold = np.abs(np.mod(canvas.x / wide * (2 + round(look.mix(3, 0, 2))) + 0.5, 1.0) - 0.5) * 2.0
+    fold = np.abs(np.mod(canvas.x / wide * (1.5 + 0.5 * round(look.mix(3, 0, 2))) + 0.5, 1.0) - 0.5) * 2.0
     bow = lid * np.sqrt(np.maximum(0.0, 1.0 - (canvas.x / wide) ** 2))
-    cord = np.abs((canvas.y - bow - top) / (0.74 - top) - fold) * 0.55 - 0.035
+    cord = np.abs((canvas.y - bow - top) / (0.74 - top) - fold) * 0.5 - 0.045
     canvas.fill(np.maximum(cord, body), look.second, edge=False)
     hoop = np.maximum(np.abs(canvas.y - bow - 0.70) - 0.07, np.abs(canvas.x) - wide - 0.03)
     canvas.fill(hoop, look.accent)
@@ -83,7 +83,7 @@ def siren(canvas: Canvas, look: Look, pose: float) -> None:
         end = ((inner + 0.2) * cx * reach, top + 0.32 + (inner + 0.2) * cy * reach)
         if abs(end[0]) < 1.05 and end[1] > -1.0:
             canvas.fill(canvas.stroke(start, end, 0.045), look.accent, lit=False)
-    dome = np.minimum(canvas.disc(0.0, top + wide, wide), canvas.slab(0.0, 0.5 * (top + wide + 0.5), wide, 0.5 * (0.5 - top - wide)))
+    dome = np.maximum(canvas.stroke((0.0, top + wide), (0.0, 2.0), wide), canvas.y - 0.5)
     canvas.fill(dome, look.main)
     lamp = 0.34 * wide * sin(2 * pi * pose)
     canvas.fill(canvas.slab(lamp, 0.25 - 0.25 * tall, 0.16, 0.34 * tall, 0.12), shade(look.accent, 1.3), 0.85, lit=False, edge=False)
@@ -127,11 +127,14 @@ def bird(canvas: Canvas, look: Look, pose: float) -> None:
     for k in (-0.1, 0.1):
         canvas.fill(canvas.stroke((-0.05 + k, 0.5), (-0.02 + 1.3 * k, 0.92), 0.035), look.accent)
         canvas.fill(canvas.stroke((-0.1 + 1.3 * k, 0.93), (0.1 + 1.3 * k, 0.93), 0.035), look.accent)
-    canvas.fill(canvas.convex([(-0.5, -0.02), (-0.3, 0.38), (-1.0, tail + 0.2), (-0.98, tail - 0.12)][::1], 0.02), shade(look.main, 0.7))
+    canvas.fill(canvas.convex([(-0.5, -0.02), (-0.3, 0.38), (-1.0, tail + 0.2), (-0.98, tail - 0.12)], 0.02), shade(look.main, 0.7))
     canvas.fill(canvas.ellipse(-0.08, 0.17, 0.62, plump), look.main)
     head = (0.38, -0.36)
-    canvas.fill(canvas.convex([(0.62, -0.46), (1.0, -0.34 - gape), (0.66, -0.28)], 0.02), look.accent)
-    canvas.fill(canvas.convex([(0.62, -0.34), (0.96, -0.24 + gape), (0.6, -0.2)], 0.02), shade(look.accent, 0.8))
+    near = canvas.disc(0.38, -0.34, 0.61)  # blunts the tips, or their outline would run on
+    upper = canvas.convex([(0.62, -0.48), (1.02, -0.34 - gape), (0.66, -0.28)], 0.02)
+    lower = canvas.convex([(0.62, -0.34), (0.98, -0.24 + gape), (0.6, -0.2)], 0.02)
+    canvas.fill(np.maximum(upper, near), look.accent)
+    canvas.fill(np.maximum(lower, near), shade(look.accent, 0.8))
     canvas.fill(canvas.disc(*head, look.mix(2, 0.36, 0.42)), look.main)
     canvas.fill(np.maximum(canvas.ellipse(0.14, 0.34, 0.44, 0.36), canvas.ellipse(-0.08, 0.17, 0.6, plump - 0.02)), look.second, edge=False)
     if look.proportions[3] > 0.5:  # a crest
@@ -157,7 +160,7 @@ def voice(canvas: Canvas, look: Look, pose: float) -> None:
     face = canvas.ellipse(0.0, 0.0, wide, 0.72)
     canvas.fill(face, look.main)
     fringe = look.mix(3, -0.42, -0.24)
-    cap = np.maximum(canvas.ellipse(0.0, -0.1, wide + 0.08, 0.76), canvas.y - fringe - look.mix(4, -0.3, 0.3) * canvas.x)
+    cap = np.maximum(canvas.ellipse(0.0, -0.1, wide + 0.05, 0.74), canvas.y - fringe - look.mix(4, -0.2, 0.2) * canvas.x)
     canvas.fill(cap, look.second)
     for side in (-0.24, 0.24):
         canvas.fill(canvas.ellipse(side, -0.07, 0.115, 0.125), WHITE, lit=False, edge=False)
@@ -178,12 +181,12 @@ def clock(canvas: Canvas, look: Look, pose: float) -> None:
     canvas.fill(canvas.slab(0.0, -size - 0.02, 0.1, 0.1, 0.05), shade(look.main, 0.7))
     canvas.fill(canvas.disc(0.0, 0.0, size), look.main)
     canvas.fill(canvas.disc(0.0, 0.0, size - rim), look.second, edge=False)
-    radius = np.hypot(canvas.x, canvas.y)
+    radius = length(canvas.x, canvas.y)
     sector = np.arctan2(canvas.y, canvas.x) * (12 / (2 * pi))
     off = np.abs(sector - np.round(sector)) * (2 * pi / 12) * radius
     marks = np.maximum(off - 0.028, np.abs(radius - (size - rim - 0.09)) - 0.055)
     canvas.fill(np.asarray(marks, np.float32), look.dark, edge=False)
-    hour, minute = 2 * pi * look.proportions[2], 2 * pi * (look.proportions[3] + 0.0)
+    hour, minute = 2 * pi * look.proportions[2], 2 * pi * look.proportions[3]
     reach = size - rim - 0.16
     canvas.fill(canvas.stroke((0, 0), (0.6 * reach * sin(hour), -0.6 * reach * cos(hour)), 0.05), look.dark, edge=False)
     canvas.fill(canvas.stroke((0, 0), (0.95 * reach * sin(minute), -0.95 * reach * cos(minute)), 0.035), look.dark, edge=False)

@@ -17,26 +17,35 @@ CREAM: Hsv = ((0.08, 0.16), (0.05, 0.25), (0.9, 1.0))
 DARK: Hsv = ((0.0, 1.0), (0.1, 0.5), (0.12, 0.26))
 STEEL: Hsv = ((0.55, 0.65), (0.03, 0.15), (0.6, 0.85))
 GLASS: Hsv = ((0.5, 0.58), (0.2, 0.4), (0.85, 1.0))
-BRIGHT: Hsv = ((0.0, 1.0), (0.6, 0.88), (0.75, 0.97))
+BRIGHT: tuple[Hsv, ...] = (
+    ((0.98, 1.02), (0.68, 0.84), (0.82, 0.95)),  # red
+    ((0.05, 0.08), (0.70, 0.86), (0.90, 0.98)),  # orange
+    ((0.12, 0.14), (0.65, 0.80), (0.92, 0.99)),  # yellow
+    ((0.36, 0.43), (0.45, 0.70), (0.55, 0.78)),  # green
+    ((0.47, 0.52), (0.55, 0.80), (0.60, 0.80)),  # teal
+    ((0.55, 0.61), (0.55, 0.80), (0.80, 0.95)),  # blue
+    ((0.68, 0.75), (0.45, 0.65), (0.70, 0.88)),  # violet
+    ((0.92, 0.96), (0.45, 0.70), (0.88, 0.97)),  # pink
+)
 
 # What each class usually looks like: main, second, accent. A share of the individuals breaks with it.
-USUAL: dict[str, tuple[tuple[Hsv, ...], Hsv, Hsv]] = {
-    "bell": ((((0.10, 0.14), (0.6, 0.8), (0.85, 0.98)),), ((0.07, 0.1), (0.6, 0.8), (0.6, 0.8)), DARK),
-    "drum": ((BRIGHT,), CREAM, ((0.1, 0.14), (0.5, 0.75), (0.85, 0.98))),
+USUAL: dict[str, tuple[tuple[Hsv, ...], tuple[Hsv, ...], tuple[Hsv, ...]]] = {
+    "bell": ((((0.10, 0.14), (0.6, 0.8), (0.85, 0.98)),), (((0.07, 0.1), (0.6, 0.8), (0.6, 0.8)),), (DARK,)),
+    "drum": (BRIGHT, (CREAM,), (((0.1, 0.14), (0.5, 0.75), (0.85, 0.98)),)),
     "siren": (
         (((0.97, 1.01), (0.75, 0.92), (0.85, 0.97)), ((0.58, 0.63), (0.7, 0.9), (0.8, 0.97))),
-        STEEL,
-        ((0.12, 0.15), (0.3, 0.6), (0.95, 1.0)),
+        (STEEL,),
+        (((0.12, 0.15), (0.3, 0.6), (0.95, 1.0)),),
     ),
-    "engine": ((BRIGHT,), GLASS, ((0.12, 0.15), (0.4, 0.7), (0.95, 1.0))),
-    "bird": ((BRIGHT,), CREAM, ((0.05, 0.12), (0.8, 0.95), (0.9, 1.0))),
+    "engine": (BRIGHT, (GLASS,), (((0.12, 0.15), (0.4, 0.7), (0.95, 1.0)),)),
+    "bird": (BRIGHT, (CREAM,), (((0.05, 0.12), (0.8, 0.95), (0.9, 1.0)),)),
     "voice": (
         (((0.05, 0.08), (0.25, 0.42), (0.9, 0.99)), ((0.05, 0.07), (0.42, 0.58), (0.45, 0.75))),
-        ((0.03, 0.13), (0.3, 0.85), (0.12, 0.75)),
+        (((0.03, 0.13), (0.3, 0.85), (0.12, 0.75)),),
         BRIGHT,
     ),
-    "clock": ((BRIGHT,), CREAM, ((0.97, 1.02), (0.75, 0.9), (0.75, 0.92))),
-    "kettle": ((BRIGHT, STEEL), STEEL, DARK),
+    "clock": (BRIGHT, (CREAM,), (((0.97, 1.02), (0.75, 0.9), (0.75, 0.92)),)),
+    "kettle": ((*BRIGHT, STEEL), (STEEL,), (DARK,)),
 }
 
 
@@ -71,13 +80,12 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 def new_look(name: str, rng: np.random.Generator, usual: float = 0.7) -> Look:
     """A new individual of class `name`; with probability `usual` its colours are those one expects of it."""
-    mains, second, accent = USUAL[name]
-    if rng.random() >= usual:
-        mains, second, accent = (ANY,), ANY, ANY
+    families = USUAL[name] if rng.random() < usual else ((ANY,), (ANY,), (ANY,))
+    main, second, accent = (pick_colour(rng, family[int(rng.integers(len(family)))]) for family in families)
     return Look(
-        main=pick_colour(rng, mains[int(rng.integers(len(mains)))]),
-        second=pick_colour(rng, second),
-        accent=pick_colour(rng, accent),
+        main=main,
+        second=second,
+        accent=accent,
         dark=pick_colour(rng, DARK),
         proportions=tuple(float(v) for v in rng.random(NUM_PROPORTIONS)),
     )

@@ -53,7 +53,7 @@ def _tone(freq_hz: float, decay_s: float, num_samples: int) -> Wave:
 
 def bell(rng: np.random.Generator, num_samples: int) -> Wave:
     """Strikes with inharmonic partials that ring on."""
-    base, period, ring = _log_uniform(rng, 320, 1100), rng.uniform(0.32, 0.8), rng.uniform(0.35, 1.1)
+    base, period, ring = _log_uniform(rng, 320, 1100), rng.uniform(0.32, 0.8), rng.uniform(0.25, 0.9)
     ratios = np.array([0.5, 1.0, 1.19, 1.5, 2.0, 2.74, 3.76, 5.4]) * rng.normal(1.0, 0.02, 8)
     gains = np.array([0.5, 1.0, 0.6, 0.35, 0.8, 0.5, 0.35, 0.2]) * rng.uniform(0.4, 1.4, 8)
     strike = np.zeros(int(1.6 * SAMPLE_RATE), np.float32)
@@ -71,7 +71,7 @@ def bell(rng: np.random.Generator, num_samples: int) -> Wave:
 
 def drum(rng: np.random.Generator, num_samples: int) -> Wave:
     """A rhythm of low hits whose pitch falls, with a rattle of noise."""
-    step, base = rng.uniform(0.1, 0.19), _log_uniform(rng, 60, 170)
+    step, base = rng.uniform(0.09, 0.15), _log_uniform(rng, 60, 170)
     hits: list[Wave] = []
     for factor, rattle in ((1.0, rng.uniform(0.05, 0.3)), (rng.uniform(1.3, 1.9), rng.uniform(0.2, 0.9))):
         size, decay = int(0.35 * SAMPLE_RATE), rng.uniform(0.05, 0.12)
