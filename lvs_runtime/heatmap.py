@@ -118,9 +118,11 @@ def _axis(cells: int, pixels: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[n
 
 
 def _stretch_ends(cells: int, pixels: int) -> npt.NDArray[np.int64]:
+    """First and last pixel of each stretch between two cell centres, ascending."""
     before, _, _ = _axis(cells, pixels)
-    new = np.flatnonzero(np.diff(before)) + 1
-    return np.unique(np.concatenate([[0], new - 1, new, [pixels - 1]]).clip(0))
+    change = np.diff(before) != 0
+    ends: npt.NDArray[np.int64] = np.flatnonzero(np.r_[True, change] | np.r_[change, True])
+    return ends
 
 
 def _lerp(

@@ -80,7 +80,7 @@ def audio_graph(num_samples: int | str) -> bytes:
     )
 
 
-def write_bundle(folder: Path, num_samples: int | str = 48_000, **changes) -> Path:
+def _write_bundle(folder: Path, num_samples: int | str = 48_000, **changes) -> Path:
     """A whole, valid bundle in `folder`; `changes` replace keys of the manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     graphs = {"image.onnx": image_graph(), "audio.onnx": audio_graph(num_samples)}
@@ -116,7 +116,7 @@ def write_bundle(folder: Path, num_samples: int | str = 48_000, **changes) -> Pa
     return folder
 
 
-def edit_manifest(folder: Path, change) -> None:
+def _edit_manifest(folder: Path, change) -> None:
     """Apply `change(manifest)` to the JSON on disk."""
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -125,15 +125,28 @@ def edit_manifest(folder: Path, change) -> None:
 
 
 @pytest.fixture(scope="session")
+def write_bundle():
+    """The function `_write_bundle`."""
+    pytest.importorskip("onnx")
+    return _write_bundle
+
+
+@pytest.fixture(scope="session")
+def edit_manifest():
+    """The function `_edit_manifest`."""
+    return _edit_manifest
+
+
+@pytest.fixture(scope="session")
 def toy_bundle(tmp_path_factory) -> Path:
     """Shared and read only."""
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
-    return write_bundle(tmp_path_factory.mktemp("toy") / "bundle")
+    return _write_bundle(tmp_path_factory.mktemp("toy") / "bundle")
 
 
 @pytest.fixture
 def own_bundle(tmp_path) -> Path:
     """One that the test may break."""
     pytest.importorskip("onnx")
-    return write_bundle(tmp_path / "bundle")
+    return _write_bundle(tmp_path / "bundle")
