@@ -9,7 +9,7 @@ packages="
     libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils
     gcc libc6-dev v4l-utils
     libgl1 libglib2.0-0
-    chromium fonts-dejavu-core fonts-noto-color-emoji
+    chromium fonts-dejavu-core
 "
 # PortAudio and its ALSA bridge; sound without sound cards; the camera shim; OpenCV's window; the page in a browser.
 

@@ -38,7 +38,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         reason = "no GPU: `nvidia-smi -L` lists none; on such a machine: pip install -e '.[gpu]' && pytest -m gpu"
         skips["gpu"] = pytest.mark.skip(reason=reason)
     if "audio_device" in marked and (lack := _lacks_for_audio()):
-        skips["audio_device"] = pytest.mark.skip(reason=f"{lack} is missing: run {INSTALL}, then pytest -m audio_device")
+        skips["audio_device"] = pytest.mark.skip(
+            reason=f"{lack} is missing: run {INSTALL}, then pytest -m audio_device"
+        )
     for item in items:
         for name, skip in skips.items():
             if item.get_closest_marker(name):

@@ -1,0 +1,1 @@
+"""What a localization costs on this machine, stated so that another can repeat it."""
