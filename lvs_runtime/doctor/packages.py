@@ -43,6 +43,7 @@ SHARED_FOLDERS: Mapping[str, tuple[str, ...]] = {
 }
 # Newer pairs do not import together: torchaudio has no upper bound on torch. The same as in constraints.txt.
 TRIO = "torch==2.13.0 torchvision==0.28.0 torchaudio==2.11.0"
+TRIO_NAMES = ("torch", "torchvision", "torchaudio")
 
 IMPORT = """
 import importlib, json
@@ -127,7 +128,7 @@ def check_conflicts(distributions: Mapping[str, str]) -> list[Check]:
 
 def check_trio(distributions: Mapping[str, str], attempt: TryAll = try_together) -> list[Check]:
     """Whether torch, torchvision and torchaudio import beside each other; nothing without torch."""
-    names = [name for name in ("torch", "torchvision", "torchaudio") if name in distributions]
+    names = [name for name in TRIO_NAMES if name in distributions]
     if "torch" not in names:
         return []
     try:

@@ -1,0 +1,123 @@
+"""The closed loop with a scripted clock and a stand-in model: what is timed, thrown away, and written."""
+
+from __future__ import annotations
+
+import json
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lvs_runtime.bench import machine, report, single
+from lvs_runtime.errors import SinkError
+
+MS = 1_000_000
+
+
+class ScriptedModel:
+    """Moves the clock by a known time in each stage; `slow_from` makes later runs slower."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.now_ns, self.runs, self.stop_after = 0, 0, stop_after
+
+    def clock(self) -> int:
+        return self.now_ns
+
+    def _spend(self, ms: float) -> None:
+        self.now_ns += round(ms * MS)
+
+    def prepare_image(self, frame_bgr: Any) -> Any:
+        self.runs += 1
+        if self.runs == self.stop_after:
+            raise KeyboardInterrupt
+        self._spend(1)
+        return frame_bgr
+
+    def embed_prepared(self, picture: Any) -> Any:
+        self._spend(500 if self.runs <= single.WARMUP_RUNS else 8)
+        return picture
+
+    def embed_audio(self, waveform_16k: Any) -> Any:
+        self._spend(3)
+        return waveform_16k
+
+    def similarity(self, image_embedding: Any, audio_embedding: Any) -> Any:
+        self._spend(0.25)
+        return image_embedding
+
+    def result(self, similarity_map: Any, image_size_px: tuple[int, int], level_dbfs: float) -> Any:
+        assert image_size_px == (64, 36)
+        self._spend(0.75)
+        return None
+
+
+INPUTS = [(np.zeros((36, 64, 3), np.uint8), np.zeros(16_000, np.float32))]
+
+
+def test_stages_add_up_and_warm_up_is_left_out() -> None:
+    model = ScriptedModel()
+    timings = single.measure(model, INPUTS, seconds=1.3, clock=model.clock)
+    assert len(timings.stages_ms["total"]) == 100  # 1.3 s of 13 ms
+    assert timings.warmup_ms == pytest.approx(single.WARMUP_RUNS * 505)
+    expected = {"pre": 1, "image": 8, "audio": 3, "head": 0.25, "post": 0.75, "total": 13}
+    assert {name: set(values) for name, values in timings.stages_ms.items()} == {k: {v} for k, v in expected.items()}
+    assert timings.wall_ms == pytest.approx(1300)
+    assert not timings.partial
+
+
+def test_ctrl_c_keeps_what_was_measured() -> None:
+    model = ScriptedModel(stop_after=single.WARMUP_RUNS + 6)
+    timings = single.measure(model, INPUTS, seconds=60, clock=model.clock)
+    assert timings.partial
+    assert {len(values) for values in timings.stages_ms.values()} == {5}
+
+
+def test_drawn_inputs_are_the_same_from_the_same_seed() -> None:
+    first, again = single.drawn_inputs(16_000, 1.0), single.drawn_inputs(16_000, 1.0)
+    assert single.digest(first) == single.digest(again) != single.digest(single.drawn_inputs(16_000, 1.0, seed=1))
+    assert {(frame.shape, waveform.shape) for frame, waveform in first} == {((360, 640, 3), (16_000,))}
+    assert max(np.abs(waveform).max() for _, waveform in first) > 0.01
+
+
+def test_machine_facts_are_plain_json_and_unknown_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = json.loads(json.dumps({"machine": machine.machine(), "software": machine.software()}))
+    assert facts["machine"]["cores"] >= 1
+    assert facts["software"]["numpy"] == np.__version__
+    assert machine._text(tmp_path / "absent") is None
+    assert machine._first(tmp_path / "absent", "model name") is None
+
+
+def test_result_file_is_whole_or_absent(tmp_path: Path) -> None:
+    target = tmp_path / "result.json"
+    target.write_text("old", encoding="utf-8")
+    with pytest.raises(ValueError, match="JSON compliant"):
+        report.write(target, {"p50_ms": float("nan")})
+    assert target.read_text(encoding="utf-8") == "old"
+    report.write(target, {"schema": report.SCHEMA})
+    assert json.loads(target.read_text(encoding="utf-8")) == {"schema": "lvs-bench/1"}
+    with pytest.raises(SinkError, match="cannot be written"):
+        report.write(tmp_path / "absent" / "result.json", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_table_says_na_where_there_are_too_few_samples() -> None:
+    sample = count(1)
+    stages = {name: report.percentiles.summary([float(next(sample))] * 60) for name in single.STAGES}
+    result = {
+        "machine": {"cpu": "Some CPU", "cores": 2, "gpu": None, "os": "Some OS"},
+        "bundle": {"name": "b", "sha256": "0" * 64, "precision": {"image": "int8"}},
+        "run": {"provider": "P", "threads": 2, "width": 64, "height": 36, "window_s": 1.0, "warmup": {"runs": 10}},
+        "seconds": 1.0,
+        "stages": stages,
+        "cold_start_ms": {"import": 100.0},
+        "notes": report.percentiles.notes(60),
+        "disturbed": True,
+        "resources": {"runqueue_wait_ms": 300.0},
+    }
+    text = "\n".join(report.as_lines(result))
+    image = next(line for line in text.splitlines() if line.startswith("image"))
+    assert image.split() == ["image", "60", "2.000", "2.000", "2.000", "n/a", "n/a", "2.000"]
+    assert "p99: n/a (n=60, needs 500)" in text
+    assert "disturbed: waited 300 ms" in text
