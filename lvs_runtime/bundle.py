@@ -1,8 +1,8 @@
 """A bundle: the folder that holds the graphs and says what they are. Read and checked here before anything runs.
 
-Order: the manifest (at most 1 MB, schema, plain names), then every file (regular, no link, size, sha256), each read
-once; the runtime gets the very bytes that were hashed. The hash proves that a file is the one the manifest means, not
-who made either.
+Order: the manifest (at most 1 MB, schema, plain names), then every file (regular, no link, size, sha256, and what the
+graphs hold), each read once; the runtime gets the very bytes that were checked. The hash proves that a file is the one
+the manifest means, not who made either.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import hashlib
 import importlib.resources
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import MappingProxyType
 
 import msgspec
 
 from .errors import BundleError
+from .graph_check import check_graph
 from .manifest import SCHEMA, Manifest, Part
 from .spec import AudioSpec, ImageSpec
 
@@ -38,6 +40,7 @@ class Bundle:
         self.audio: AudioSpec = manifest.audio_spec()
         self.image: ImageSpec = manifest.image_spec()
         self.thresholds: Mapping[str, float] = MappingProxyType(manifest.checked_thresholds())
+        self.live_seconds: float = manifest.live_seconds()  # audio window that live use should hand over
         self._held: dict[str, bytes] = {}
 
     @classmethod
@@ -79,24 +82,30 @@ class Bundle:
         """The bundle's own name."""
         return self.manifest.name
 
-    @property
-    def live_seconds(self) -> float:
-        """Length of the audio window that live use should hand over, in seconds."""
-        return self.manifest.live_seconds()
-
     def _check_files(self) -> None:
-        wanted = {self.manifest.parts[part].file for part in LIVE_PARTS}
+        """Every file is the one the manifest means; every graph holds only what lvs exports."""
+        live = {self.manifest.parts[part].file for part in LIVE_PARTS}
+        graphs = {part.file for part in self.manifest.parts.values()}
         for name in self.manifest.files:
             data = self._read(name)
-            if name in wanted:
+            if name in graphs:
+                with self._named():
+                    check_graph(name, data, () if name in live else self.manifest.files)
+            if name in live:
                 self._held[name] = data
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Put the bundle's path in front of a message about one of its files."""
+        try:
+            yield
+        except BundleError as error:
+            raise BundleError(f"bundle {self.path}: {error}") from error.__cause__
 
     def _read(self, name: str) -> bytes:
         entry = self.manifest.files[name]
-        try:
+        with self._named():
             data = _read_regular(self.path / name, entry.bytes)
-        except BundleError as error:
-            raise BundleError(f"bundle {self.path}: {error}") from error.__cause__
         if hashlib.sha256(data).hexdigest() != entry.sha256:
             raise BundleError(
                 f"bundle {self.path}: {name}: sha256 differs from the manifest (file changed or download incomplete); "

@@ -1,8 +1,8 @@
 """One picture and one sound in, one `Result` out. No threads, no clock but for stamps, no state: share it freely.
 
-    frame ──► 224 x 224 RGB ──► image graph ──► (512, 14, 14) ┐
-                                                              ├─► similarity (14, 14) ──► peak, boxes, confidence
-    waveform ──► mono 16 kHz ──► audio graph ──► (512,) ──────┘
+frame ──► 224 x 224 RGB ──► image graph ──► (512, 14, 14) ┐
+                                                          ├─► similarity (14, 14) ──► peak, boxes, confidence
+waveform ──► mono 16 kHz ──► audio graph ──► (512,) ──────┘
 """
 
 from __future__ import annotations
@@ -44,9 +44,7 @@ class Localizer:
         self.num_samples: int | None = samples if isinstance(samples, int) else None
 
     @classmethod
-    def from_bundle(
-        cls, path: str | Path | None = None, device: str = "cpu", threads: int | None = None
-    ) -> Localizer:
+    def from_bundle(cls, path: str | Path | None = None, device: str = "cpu", threads: int | None = None) -> Localizer:
         """Open the bundle in folder `path` (None: the one shipped with this package) on "cpu", "cuda" or "auto".
 
         `threads`: CPU threads of one inference; default physical cores, at most 4. Raises `BundleError`,

@@ -23,7 +23,7 @@ class Backend(Protocol):
 
     @property
     def precision(self) -> str:
-        """"fp32", "fp16" or "int8"; joined by "+" (image first) when the parts differ."""
+        """ "fp32", "fp16" or "int8"; joined by "+" (image first) when the parts differ."""
 
     def run(self, part_name: str, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """One inference of a part: its input array to its output array, shapes as the manifest states."""

@@ -183,8 +183,12 @@ def _check_signature(what: str, session: Any, part: Part) -> None:
 def _same(node: Any, spec: TensorSpec) -> bool:
     element = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}.get(spec.dtype, spec.dtype)
     shape = list(node.shape)
-    return node.type == element and len(shape) == len(spec.shape) and all(
-        isinstance(have, str) or have is None or have == want for have, want in zip(shape, spec.shape, strict=True)
+    return (
+        node.type == element
+        and len(shape) == len(spec.shape)
+        and all(
+            isinstance(have, str) or have is None or have == want for have, want in zip(shape, spec.shape, strict=True)
+        )
     )
 
 
