@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def main() -> None:
     description = "Measure what localization costs on this machine."
 
     def run() -> int:
-        commands = {"single": Single}
+        commands: dict[str, Callable[..., Single]] = {"single": Single}
         return single(tyro.extras.subcommand_cli_from_dict(commands, prog="lvs-bench", description=description))
 
     run_cli(run)

@@ -6,9 +6,17 @@ import ctypes.util
 import os
 import sys
 from collections.abc import Callable, Mapping
+from typing import Any
 
+from . import isolate
 from .check import Check, Status, apt, pip
 from .packages import SHARED_FOLDERS
+
+LIST = """
+import json
+from lvs_runtime.capture.devices import list_devices
+print(json.dumps(list_devices().as_dict()))
+"""
 
 
 def check_sources(distributions: Mapping[str, str]) -> list[Check]:
@@ -43,6 +51,43 @@ def check_display(environment: Mapping[str, str] = os.environ) -> Check:
     return Check(group="devices", name="display", status=Status.LACK, found=found, repair="lvs-live --sink web")
 
 
-def check_devices() -> list[Check]:
-    """PortAudio and display."""
-    return [check_portaudio(), check_display()]
+def ask_devices() -> Any:
+    """What `lvs-live --list-devices` would say, from a process of its own: drivers can hang or crash."""
+    return isolate.run(LIST, timeout_s=30.0)
+
+
+def check_devices(distributions: Mapping[str, str], listed: Callable[[], Any] = ask_devices) -> list[Check]:
+    """Cameras, PortAudio, microphones, display."""
+    portaudio, display = check_portaudio(), check_display()
+    try:
+        answer = listed()
+    except isolate.ProbeError as error:
+        found, repair = f"looking for devices failed: {error}", "lvs-live --list-devices --debug"
+        broken = Check(group="devices", name="cameras", status=Status.BROKEN, found=found, repair=repair)
+        return [broken, portaudio, display]
+    microphones = _microphones(answer["microphones"], distributions, portaudio)
+    return [_cameras(answer["cameras"]), portaudio, microphones, display]
+
+
+def _cameras(cameras: list[dict[str, Any]], usable: Callable[[str, int], bool] = os.access) -> Check:
+    found = ", ".join(f"{camera['device']} ({camera['name']})" for camera in cameras)
+    shut = [camera["device"] for camera in cameras if not usable(camera["device"], os.R_OK | os.W_OK)]
+    if not cameras:
+        repair = "lvs-live --camera clip.mp4    (or plug one in; in a container: --device /dev/video0)"
+        return Check(group="devices", name="cameras", status=Status.LACK, found="none", repair=repair)
+    if shut:
+        found, repair = f"{found}: no right to open {', '.join(shut)}", "sudo usermod -aG video $USER    (log in again)"
+        return Check(group="devices", name="cameras", status=Status.BROKEN, found=found, repair=repair)
+    return Check(group="devices", name="cameras", status=Status.OK, found=found)
+
+
+def _microphones(microphones: list[dict[str, Any]], distributions: Mapping[str, str], portaudio: Check) -> Check:
+    if microphones:
+        names = [f"{m['name']} ({m['host_api']}){' [default]' if m['is_default'] else ''}" for m in microphones]
+        return Check(group="devices", name="microphones", status=Status.OK, found=", ".join(names))
+    found, repair = "none: no sound card, or no bridge to PulseAudio or PipeWire", apt("libasound2-plugins")
+    if "sounddevice" not in distributions:
+        found, repair = "not looked for: sounddevice is not installed", pip("install 'lvs[live]'")
+    elif portaudio.repair:
+        found, repair = "not looked for: PortAudio is missing", portaudio.repair
+    return Check(group="devices", name="microphones", status=Status.LACK, found=found, repair=repair)

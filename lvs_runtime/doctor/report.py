@@ -30,7 +30,7 @@ def examine() -> list[Check]:
         lambda: engines.check_engines(distributions, engines.nvidia_gpus()),
         lambda: [engines.check_bundle()],
         lambda: devices.check_sources(distributions),
-        devices.check_devices,
+        lambda: devices.check_devices(distributions),
     ]
     with ThreadPoolExecutor(max_workers=4) as pool:
         return [check for checks in pool.map(lambda job: list(job()), jobs) for check in checks]

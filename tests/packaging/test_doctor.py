@@ -212,6 +212,42 @@ def test_missing_portaudio_and_display_are_lacks_that_do_not_fail() -> None:
     assert devices.check_display({"DISPLAY": ":0"}).status is Status.OK
 
 
+CAMERA = {"device": "/dev/video0", "name": "Webcam", "stable": ""}
+MICROPHONE = {
+    "index": 0,
+    "name": "pulse",
+    "host_api": "ALSA",
+    "channels": 2,
+    "sample_rate_hz": 44100.0,
+    "is_default": True,
+}
+
+
+def test_devices_are_named_and_their_lack_is_told_once_with_its_own_repair() -> None:
+    both = {"cameras": [CAMERA], "microphones": [MICROPHONE]}
+    found = {item.name: item for item in devices.check_devices({"sounddevice": "0.5"}, lambda: both)}
+    assert found["microphones"].found == "pulse (ALSA) [default]"
+    assert "/dev/video0 (Webcam)" in found["cameras"].found
+    neither: dict[str, list[Any]] = {"cameras": [], "microphones": []}
+    found = {item.name: item for item in devices.check_devices({}, lambda: neither)}
+    assert found["cameras"].status is found["microphones"].status is Status.LACK
+    assert "'lvs[live]'" in (found["microphones"].repair or "")
+    assert not any(item.failed for item in found.values())
+
+
+def test_a_camera_without_the_right_to_open_it_is_broken() -> None:
+    found = devices._cameras([CAMERA], lambda path, mode: False)
+    assert found.status is Status.BROKEN
+    assert "usermod -aG video" in (found.repair or "")
+    assert devices._cameras([CAMERA], lambda path, mode: True).status is Status.OK
+
+
+def test_a_driver_that_hangs_is_a_finding() -> None:
+    found = devices.check_devices({}, fails)
+    assert found[0].status is Status.BROKEN
+    assert {item.name for item in found} == {"cameras", "PortAudio", "display"}
+
+
 def test_repairs_are_spelled_for_this_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check.importlib.util, "find_spec", lambda name: object())
     assert check.pip("uninstall a b") == f"{check.python_path()} -m pip uninstall -y a b"
