@@ -127,10 +127,12 @@ def check_conflicts(distributions: Mapping[str, str]) -> list[Check]:
 
 
 def check_trio(distributions: Mapping[str, str], attempt: TryAll = try_together) -> list[Check]:
-    """Whether torch, torchvision and torchaudio import beside each other; nothing without torch."""
+    """Whether torch, torchvision and torchaudio import beside each other."""
     names = [name for name in TRIO_NAMES if name in distributions]
     if "torch" not in names:
-        return []
+        repair = pip("install 'lvs[train]'")
+        found = "not installed (extra `train`)"
+        return [Check(group="packages", name="torch", status=Status.LACK, found=found, repair=repair)]
     try:
         faults = attempt(*names)
     except isolate.ProbeError as error:
