@@ -29,6 +29,11 @@ def check_writable(path: Path, sink: str) -> None:
         _LOG.warning("sink %s: only %d MB are free in %s", sink, free // 1_000_000, folder)
 
 
+def cannot_create(error: OSError, sink: str) -> SinkError:
+    """`SinkError` for a file that cannot be made, although nothing spoke against it."""
+    return SinkError(f"sink {sink}: cannot create it: {error.strerror or error}. Choose another path.")
+
+
 def write_failed(error: OSError, sink: str, kept: str) -> SinkError:
     """`SinkError` for a write that failed: what happened, and what is kept (`kept`: a sentence)."""
     if error.errno == errno.ENOSPC:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ..errors import SinkError
 from ..results import AudioWindow, Result, VideoFrame
 from .base import SessionInfo
+from .encode import encode_json
 from .files import check_writable, write_failed
 
 
@@ -29,8 +30,6 @@ class ImagesSink:
 
     def open(self, info: SessionInfo) -> None:
         """Make the folder and find the encoders."""
-        import msgspec
-
         from ..view.jpeg import JpegEncoder
         from ..view.overlay import Overlay
 
@@ -41,7 +40,6 @@ class ImagesSink:
         check_writable(self.folder / "frame.jpg", self.name)
         self._overlay = Overlay(info.box_similarity)
         self._jpeg = JpegEncoder(quality=90)
-        self._json = msgspec.json.Encoder().encode
 
     def write(self, frame: VideoFrame, result: Result, audio: AudioWindow | None) -> None:
         """A picture when one is due."""
@@ -52,7 +50,7 @@ class ImagesSink:
         stem = f"frame_{result.frame_index:06d}"
         try:
             self._write_file(f"{stem}.jpg", self._jpeg.encode(self._overlay.draw(frame.image_bgr, result)))
-            self._write_file(f"{stem}.json", self._json(result.as_dict()) + b"\n")
+            self._write_file(f"{stem}.json", encode_json(result.as_dict()) + b"\n")
         except OSError as error:
             raise write_failed(error, self.name, f"{self.pictures} pictures are written.") from error
         self.pictures += 1

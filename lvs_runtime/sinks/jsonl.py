@@ -14,7 +14,8 @@ import numpy.typing as npt
 from ..errors import SinkError
 from ..results import AudioWindow, Result, VideoFrame
 from .base import SessionInfo
-from .files import check_writable, write_failed
+from .encode import encode_json
+from .files import cannot_create, check_writable, write_failed
 
 
 class JsonlSink:
@@ -33,17 +34,17 @@ class JsonlSink:
 
     def open(self, info: SessionInfo) -> None:
         """Create the file (standard output needs nothing)."""
-        import msgspec
-
-        self._encode = msgspec.json.Encoder().encode
         if self.path == "-":
             return
         check_writable(Path(self.path), self.name)
-        self._file = io.FileIO(self.path, "w")
+        try:
+            self._file = io.FileIO(self.path, "w")
+        except OSError as error:
+            raise cannot_create(error, self.name) from error
 
     def write(self, frame: VideoFrame, result: Result, audio: AudioWindow | None) -> None:
         """One line."""
-        line = self._encode(result.as_dict()) + b"\n"
+        line = encode_json(result.as_dict()) + b"\n"
         try:
             self._write_line(line)
         except OSError as error:

@@ -6,6 +6,7 @@ is written in fragments that are flushed as they fill; closing turns it into a p
 
 from __future__ import annotations
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from ..errors import SinkError
 from ..results import AudioWindow, Result, VideoFrame
 from .base import SessionInfo
-from .files import check_writable, write_failed
+from .files import cannot_create, check_writable, write_failed
 from .soundtrack import Soundtrack
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.stream import VideoStream
 
-_TICKS = 90_000
+_TICKS = 60_000  # a second; MPEG-4 allows no more than 65,535
 _KEY_FRAME_NS = 1_000_000_000
 _SOUND_MAY_LAG_NS = 1_000_000_000  # after this the track goes on in silence, else no fragment would be finished
 _AAC_FRAME = 1024
@@ -77,8 +78,11 @@ class Mp4Sink:
         self._overlay = Overlay(info.box_similarity)
         if info.sample_rate:
             self.soundtrack = Soundtrack(info.sample_rate)
-        self.path.write_bytes(b"")
-        self._container = av.open(str(self.path), "w", format="mp4", options=dict(_CONTAINER_OPTIONS))
+        try:
+            self.path.write_bytes(b"")
+            self._container = av.open(str(self.path), "w", format="mp4", options=dict(_CONTAINER_OPTIONS))
+        except OSError as error:
+            raise cannot_create(error, self.name) from error
 
     def write(self, frame: VideoFrame, result: Result, audio: AudioWindow | None) -> None:
         """One annotated picture at its capture stamp."""
@@ -109,10 +113,10 @@ class Mp4Sink:
             return
         try:
             self._flush(container)
-        except OSError as error:
-            raise write_failed(error, self.name, self._kept()) from error
-        finally:
             container.close()
+        except OSError as error:
+            _give_up(container)
+            raise write_failed(error, self.name, self._kept()) from error
 
     def _kept(self) -> str:
         return f"The first {self._last_pts / _TICKS:.1f} s ({self.pictures} pictures) are recorded."
@@ -124,7 +128,7 @@ class Mp4Sink:
         except OSError as error:
             container, self._container = self._container, None
             if container is not None:
-                container.close()
+                _give_up(container)
             raise write_failed(error, self.name, self._kept()) from error
 
     def _write_picture(self, picture: npt.NDArray[np.uint8], capture_ns: int) -> None:
@@ -208,6 +212,12 @@ class Mp4Sink:
                 self._mux(packet)
         finally:
             self._container = None
+
+
+def _give_up(container: OutputContainer) -> None:
+    """Close a file whose last write failed; the fragments before it stay playable."""
+    with suppress(OSError):
+        container.close()
 
 
 def _fit(picture: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:

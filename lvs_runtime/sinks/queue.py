@@ -48,6 +48,7 @@ class SinkQueue:
         self._items: deque[_Item] = deque()
         self._results_waiting = 0
         self._audio_waiting_s = 0.0
+        self._writing_result = False
         self._closing = False
         self._changed = threading.Condition()
         self._opened = threading.Event()
@@ -129,8 +130,8 @@ class SinkQueue:
         self._thread.join(timeout_s)
         if self._thread.is_alive():
             with self._changed:
-                self.dropped += self._results_waiting
-                self._results_waiting = 0
+                self.dropped += self._results_waiting + self._writing_result
+                self._results_waiting, self._writing_result = 0, False
                 self._items.clear()
             if self.error is None:
                 self.error = SinkError(f"sink {self.name}: did not finish within {timeout_s:g} s; its output is cut")
@@ -155,6 +156,7 @@ class SinkQueue:
                 self._audio_waiting_s -= item.audio_seconds
             else:
                 self._results_waiting -= 1
+            self._writing_result = item.audio_seconds == 0.0
             self._changed.notify_all()
             return item
 
@@ -164,8 +166,8 @@ class SinkQueue:
             self._opened.set()
             while (item := self._take()) is not None:
                 item.call()
-                if item.audio_seconds == 0.0:
-                    self.written += 1
+                self.written += self._writing_result
+                self._writing_result = False
         except SinkError as error:
             self._fail(error)
         except OSError as error:
@@ -183,7 +185,7 @@ class SinkQueue:
         error.__cause__ = cause if cause is not None else error.__cause__
         with self._changed:
             self.error = error
-            self.dropped += self._results_waiting + (1 if self._opened.is_set() else 0)
+            self.dropped += self._results_waiting + self._writing_result
             self._results_waiting, self._audio_waiting_s = 0, 0.0
             self._items.clear()
             self._changed.notify_all()

@@ -35,9 +35,9 @@ def heat_colors_rgb() -> npt.NDArray[np.uint8]:
 
 @lru_cache(maxsize=1)
 def heat_alpha() -> npt.NDArray[np.float32]:
-    """Opacity for each step of the scale, (256,) in [0, 0.7]: cold areas stay clear, hot ones keep some picture."""
+    """Opacity for each step of the scale, (256,) in [0, 0.64]: cold areas stay clear, hot ones keep some picture."""
     x = np.arange(256, dtype=np.float32) / 255
     rise = np.clip(x / 0.75, 0, 1)
-    alpha: npt.NDArray[np.float32] = (0.7 * rise * rise * (3 - 2 * rise)).astype(np.float32)
+    alpha: npt.NDArray[np.float32] = (0.64 * rise * rise * (3 - 2 * rise)).astype(np.float32)
     alpha.flags.writeable = False
     return alpha
