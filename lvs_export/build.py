@@ -1,0 +1,114 @@
+"""From a checkpoint to finished graphs and their bytes: trace, quantise if asked, compose the fused one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import onnx
+import torch
+
+from lvs_runtime.errors import ConfigError
+from lvs_train.checkpoint import Checkpoint
+
+from . import compose, verify
+from .choose import Choice, choose
+from .graphs import AudioGraph, ImageGraph, folded
+from .material import MIN_CALIBRATION, Clip, Material
+from .onnx_graph import AUDIO, IMAGE, check, serialise, trace
+from .options import SPLIT_FILES, ExportOptions
+from .precision import Precision, check_half_range, half_audio_trunk, half_image_trunk, largest_activation
+from .session import GraphSession
+from .verify import MapErrors, Reference
+
+RANGE_CLIPS = 8
+Stage = Callable[[str], None]
+
+
+@dataclass
+class Graphs:
+    """Models and bytes by part ("image", "audio", "fused"), the int8 choices, and what the user should know."""
+
+    models: dict[str, onnx.ModelProto]
+    data: dict[str, bytes] = field(default_factory=dict)
+    choices: dict[str, Choice] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def sessions(self, threads: int | None) -> dict[str, GraphSession]:
+        """One session a part, from the very bytes that will be written."""
+        files = {file: self.data[part] for part, file in SPLIT_FILES.items()}
+        return {
+            part: GraphSession(data, files if part == compose.PART else None, threads)
+            for part, data in self.data.items()
+        }
+
+
+def build(checkpoint: Checkpoint, options: ExportOptions, clips: Material, stage: Stage) -> Graphs:
+    """The graphs of `checkpoint` in the asked precision; `stage` hears each step.
+
+    Raises ParityError when half cannot hold the activations, ConfigError for too few calibration clips.
+    """
+    image_trunk, audio_trunk = folded(checkpoint.model.image), folded(checkpoint.model.audio)
+    image, audio = ImageGraph(image_trunk, checkpoint.image), AudioGraph(audio_trunk, checkpoint.audio)
+    notes: list[str] = []
+    if options.precision is Precision.FP16:
+        stage("range of the activations")
+        notes = _half_range(image, audio, clips.parity[:RANGE_CLIPS])
+        image.trunk, audio.trunk = half_image_trunk(image_trunk), half_audio_trunk(audio_trunk)
+    stage("trace image")
+    pixels = torch.zeros(1, checkpoint.image.size_px, checkpoint.image.size_px, 3, dtype=torch.uint8)
+    models = {"image": check(trace(image, (pixels,), IMAGE))}
+    stage("trace audio")
+    waveform = torch.zeros(1, checkpoint.audio.num_samples)
+    models["audio"] = check(trace(audio, (waveform,), AUDIO, {1: "num_samples"} if options.dynamic else None))
+    graphs = Graphs(models, notes=notes)
+    if options.precision is Precision.INT8:
+        _quantize(graphs, options, clips.calibration, stage)
+    graphs.data = {part: serialise(model) for part, model in graphs.models.items()}
+    if options.fused:
+        stage("compose fused")
+        _fuse(graphs)
+    return graphs
+
+
+def _half_range(image: ImageGraph, audio: AudioGraph, clips: Sequence[Clip]) -> list[str]:
+    with torch.inference_mode():
+        pictures = [image.normalize(torch.from_numpy(clip.image)) for clip in clips]
+        sounds = [audio.spectrogram(torch.from_numpy(clip.waveform)) for clip in clips]
+    peaks = {"image": largest_activation(image.trunk, pictures), "audio": largest_activation(audio.trunk, sounds)}
+    warnings = (check_half_range(part, peak) for part, peak in peaks.items())
+    return [warning for warning in warnings if warning]
+
+
+def _quantize(graphs: Graphs, options: ExportOptions, clips: Sequence[Clip], stage: Stage) -> None:
+    """Replace both float graphs by int8 ones, each chosen by its map error with the other in float."""
+    if len(clips) < MIN_CALIBRATION:
+        raise ConfigError(f"int8 needs at least {MIN_CALIBRATION} calibration clips, got {len(clips)}")
+    stage(f"float maps of {len(clips)} calibration clips")
+    float_image = GraphSession(serialise(graphs.models["image"]), None, options.threads)
+    float_audio = GraphSession(serialise(graphs.models["audio"]), None, options.threads)
+    images, audios = verify.run_images(float_image, clips), verify.run_audios(float_audio, clips)
+    truth = Reference(tuple(clips), images, audios, verify.similarity(images, audios))
+
+    def of_image(session: GraphSession) -> MapErrors:
+        return verify.compare(truth, verify.similarity(verify.run_images(session, clips), audios))
+
+    def of_audio(session: GraphSession) -> MapErrors:
+        return verify.compare(truth, verify.similarity(images, verify.run_audios(session, clips)))
+
+    pictures, waveforms = [clip.image for clip in clips], [clip.waveform for clip in clips]
+    graphs.choices = {
+        "image": choose(graphs.models["image"], IMAGE, pictures, of_image, options, stage),
+        "audio": choose(graphs.models["audio"], AUDIO, waveforms, of_audio, options, stage),
+    }
+    for part, choice in graphs.choices.items():
+        graphs.models[part] = check(choice.model)
+        if choice.recipe.float_convs:
+            graphs.notes.append(f"{part}: {choice.recipe.float_convs} convolutions behind the stem kept in float")
+
+
+def _fuse(graphs: Graphs) -> None:
+    fused = check(compose.fuse(graphs.models["image"], graphs.models["audio"]))
+    files = {file: (graphs.models[part], graphs.data[part]) for part, file in SPLIT_FILES.items()}
+    graphs.models[compose.PART] = fused
+    graphs.data[compose.PART] = compose.refer(fused, files).SerializeToString(deterministic=True)

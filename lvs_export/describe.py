@@ -1,0 +1,100 @@
+"""What the manifest says of an export: schema 1, every number a reader needs to use the graphs right."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from lvs_runtime.manifest import SCHEMA
+from lvs_train.checkpoint import Checkpoint
+
+from .build import Graphs
+from .bundle import created_now
+from .material import Material
+from .onnx_graph import DYNAMIC_SAMPLES, IR_VERSION, OPSET, shape_of
+from .options import FILES, SPLIT_FILES, ExportOptions
+from .precision import MAP_TOLERANCE, Precision, least_correlation
+from .verify import MapErrors
+
+TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
+
+
+def describe(
+    checkpoint: Checkpoint,
+    origin: Mapping[str, str],
+    options: ExportOptions,
+    graphs: Graphs,
+    errors: Mapping[str, MapErrors],
+    clips: Material,
+) -> dict[str, Any]:
+    """The manifest without its `files` table, which `write_bundle` fills in; `origin` names the checkpoint's file."""
+    meta = dict(checkpoint.meta)
+    live_seconds = meta.pop("live_seconds", checkpoint.audio.seconds)
+    metrics, licence = meta.pop("metrics", {}), meta.pop("licence", "")
+    name = options.name or str(meta.get("name") or Path(origin.get("checkpoint", "lvs")).stem)
+    return {
+        "schema": SCHEMA,
+        "name": f"{name}-{options.precision.value}",
+        "created": created_now(),
+        "lvs_version": _version("lvs"),
+        "files": {},
+        "parts": {part: _part_entry(part, model, options.precision) for part, model in graphs.models.items()},
+        "audio": {**checkpoint.audio.as_dict(), "live_seconds": float(live_seconds)},
+        "image": checkpoint.image.as_dict(),
+        "thresholds": dict(checkpoint.thresholds),
+        "parity": _parity_entry(options, graphs, errors, clips),
+        "metrics": metrics,
+        "training": {**meta, **origin},
+        "licence": str(licence),
+        "tools": {"python": platform.python_version(), **{tool: _version(tool) for tool in TOOLS}},
+    }
+
+
+def _part_entry(part: str, model: onnx.ModelProto, precision: Precision) -> dict[str, Any]:
+    inputs = [{"name": v.name, "dtype": np.dtype(_numpy_type(v)).name, "shape": shape_of(v)} for v in model.graph.input]
+    output = model.graph.output[0]
+    entry: dict[str, Any] = {"file": FILES[part], "precision": precision.value, "opset": OPSET, "ir": IR_VERSION}
+    if part == "fused":
+        entry |= {"inputs": inputs, "external": sorted(SPLIT_FILES.values())}
+    else:
+        entry["input"] = inputs[0]
+        if inputs[0]["shape"][-1] == "num_samples":
+            entry["num_samples"] = list(DYNAMIC_SAMPLES)
+    return entry | {"output": {"name": output.name, "shape": shape_of(output)}}
+
+
+def _numpy_type(value: onnx.ValueInfoProto) -> Any:
+    return onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+
+
+def _parity_entry(
+    options: ExportOptions, graphs: Graphs, errors: Mapping[str, MapErrors], clips: Material
+) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "against": "similarity maps of the torch model in float32",
+        "clips": clips.source,
+        "map_errors": {part: found.as_dict() for part, found in errors.items()},
+    }
+    if options.precision is Precision.INT8:
+        entry["least_correlation"] = least_correlation(options.tolerance)
+        entry["int8"] = {
+            part: {"ranges": c.recipe.method, "float_convs_after_stem": c.recipe.float_convs, "mean_errors": c.tried}
+            for part, c in graphs.choices.items()
+        }
+    else:
+        entry["tolerance"] = options.tolerance or MAP_TOLERANCE[options.precision]
+    return entry
+
+
+def _version(distribution: str) -> str:
+    """Installed version without the wheel's build tag (`+cpu`), or "unknown"."""
+    try:
+        return importlib.metadata.version(distribution).split("+")[0]
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,126 @@
+"""`export_bundle`: checkpoint to bundle. Build the graphs, compare them with torch, and only then write."""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lvs_runtime.errors import ConfigError
+from lvs_train.checkpoint import Checkpoint
+from lvs_train.checkpoint import load as load_checkpoint
+
+from . import engine, material, verify
+from .build import Graphs, Stage, build
+from .bundle import check_target, write_bundle
+from .describe import describe
+from .graphs import reference_graph
+from .material import Clip, Material
+from .options import FILES, ExportOptions, ExportReport, PartReport
+from .session import GraphSession
+from .verify import MapErrors
+
+TIMED_RUNS = 7
+
+
+def export_bundle(
+    checkpoint: Checkpoint | str | Path,
+    out: str | Path,
+    options: ExportOptions | None = None,
+    clips: Material | None = None,
+    stage: Stage = lambda _: None,
+) -> ExportReport:
+    """Export `checkpoint` (loaded, or a path) as the bundle `out`.
+
+    `clips` replaces the material that `options` name. `stage` hears each step. Raises CheckpointError, ConfigError,
+    DataError, ParityError (out of tolerance: nothing is written) and BundleError (not writable).
+    """
+    options = options or ExportOptions()
+    target = check_target(out)
+    stage("load")
+    checkpoint, origin = _loaded(checkpoint)
+    checkpoint = _with_seconds(checkpoint, options.audio_seconds)
+    clips = clips or _material(checkpoint, options)
+    graphs = build(checkpoint, options, clips, stage)
+    stage(f"parity on {len(clips.parity)} clips")
+    truth = verify.reference(reference_graph(checkpoint.model, checkpoint.image, checkpoint.audio), clips.parity)
+    sessions = graphs.sessions(options.threads)
+    errors = verify.measure(truth, sessions["image"], sessions["audio"], sessions.get("fused"))
+    verify.judge(errors, options.precision, options.tolerance)
+    parts = _part_reports(graphs, sessions, errors, options, clips.parity[0])
+    files = {part.file: graphs.data[part.part] for part in parts}
+    engines, not_built = _engines(graphs, files, options, out, stage)
+    stage("write")
+    manifest = describe(checkpoint, origin, options, graphs, errors, clips)
+    if engines:
+        manifest["engines"] = {options.format: engines}
+    write_bundle(target, files, manifest)
+    total = sum(map(len, files.values()))
+    return ExportReport(target, parts, errors["both"], total, clips.source, tuple(graphs.notes), not_built)
+
+
+def _loaded(checkpoint: Checkpoint | str | Path) -> tuple[Checkpoint, dict[str, str]]:
+    """The checkpoint and what identifies its file."""
+    if isinstance(checkpoint, Checkpoint):
+        return checkpoint, {}
+    loaded = load_checkpoint(checkpoint)
+    digest = hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest()
+    return loaded, {"checkpoint": Path(checkpoint).name, "checkpoint_sha256": digest}
+
+
+def _with_seconds(checkpoint: Checkpoint, seconds: float | None) -> Checkpoint:
+    if seconds is None:
+        return checkpoint
+    if not 0.5 <= seconds <= 10:
+        raise ConfigError(f"--audio-seconds {seconds:g}: want 0.5 to 10")
+    return replace(checkpoint, audio=replace(checkpoint.audio, seconds=seconds))
+
+
+def _material(checkpoint: Checkpoint, options: ExportOptions) -> Material:
+    if options.calib is not None:
+        return material.folder(options.calib, checkpoint.audio, checkpoint.image)
+    return material.drawn(checkpoint.audio, checkpoint.image, options.seed)
+
+
+def _part_reports(
+    graphs: Graphs,
+    sessions: Mapping[str, GraphSession],
+    errors: Mapping[str, MapErrors],
+    options: ExportOptions,
+    clip: Clip,
+) -> tuple[PartReport, ...]:
+    image, audio = {"image": clip.image}, {"waveform": clip.waveform}
+    feeds: dict[str, dict[str, Any]] = {"image": {**image}, "audio": {**audio}, "fused": {**image, **audio}}
+    reports = []
+    for part, data in graphs.data.items():
+        ms = _median_ms(sessions[part], feeds[part])
+        reports.append(PartReport(part, FILES[part], options.precision.value, len(data), errors[part], ms))
+    return tuple(reports)
+
+
+def _median_ms(session: GraphSession, feed: dict[str, Any]) -> float:
+    times = []
+    for _ in range(TIMED_RUNS):
+        start = time.perf_counter()
+        session.run(**feed)
+        times.append((time.perf_counter() - start) * 1e3)
+    return statistics.median(times)
+
+
+def _engines(
+    graphs: Graphs, files: dict[str, bytes], options: ExportOptions, out: str | Path, stage: Stage
+) -> tuple[dict[str, Any], str | None]:
+    """Add engines to `files` when they were asked for: (facts, None), or ({}, why they could not be built)."""
+    if options.format == "onnx":
+        return {}, None
+    stage(f"build {options.format}")
+    try:
+        plans, facts = engine.build(options.format, graphs.data, str(out))
+    except engine.EngineNotBuilt as error:
+        return {}, str(error)
+    files.update(plans)
+    return facts, None

@@ -1,0 +1,135 @@
+"""int8 for CPUs: QDQ, unsigned activations, signed weights a channel, nothing outside the residual blocks.
+
+Why so (measured): signed activations run at float speed on x86; the stem in int8 costs the audio map most of its
+accuracy and is the one layer where CPUs without VNNI saturate their 16-bit sums; the norm and the spectrogram need
+floats. Nodes are chosen by their place in the graph, since names differ with each torch version.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
+
+from lvs_runtime.errors import LvsError
+
+from .onnx_graph import GraphNames, clean
+from .session import onnxruntime
+
+METHODS = ("MinMax", "Entropy", "Percentile")
+PERCENTILE = 99.99
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one graph was quantised: range method, and how many convolutions after the stem stay in float."""
+
+    method: str
+    float_convs: int = 0
+
+
+def quantize(
+    model: onnx.ModelProto, names: GraphNames, recipe: Recipe, inputs: Sequence[npt.NDArray[Any]]
+) -> onnx.ModelProto:
+    """A clean int8 copy of a clean float32 graph, its ranges taken from `inputs` (the graph's input, one a clip)."""
+    onnxruntime()
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    logging.getLogger().addFilter(_no_preprocessing_advice)
+    try:
+        with redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory(prefix="lvs-int8-") as folder:
+            target = Path(folder) / "int8.onnx"
+            quantize_static(
+                _copy(model),
+                str(target),
+                _reader(names.inputs[0], inputs),
+                quant_format=QuantFormat.QDQ,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                op_types_to_quantize=["Conv", "Add", "Relu"],
+                nodes_to_quantize=block_nodes(model, recipe.float_convs),
+                calibrate_method=CalibrationMethod[recipe.method],
+                extra_options={"CalibPercentile": PERCENTILE} if recipe.method == "Percentile" else {},
+            )
+            found = onnx.load(str(target))
+    finally:
+        logging.getLogger().removeFilter(_no_preprocessing_advice)
+    _check_scales(found)
+    return clean(found, names.part)
+
+
+def block_nodes(model: onnx.ModelProto, float_convs: int = 0) -> list[str]:
+    """Names of the nodes to quantise: from behind the stem's ReLU to the last ReLU, less the first `float_convs`.
+
+    The stem is what feeds the only max-pool; in the audio graph the convolution of the spectrogram lies before it.
+    """
+    kinds = [node.op_type for node in model.graph.node]
+    assert kinds.count("MaxPool") == 1, f"{model.graph.name}: not a ResNet trunk"
+    stem = kinds.index("Relu", kinds.index("MaxPool"))
+    last = len(kinds) - 1 - kinds[::-1].index("Relu")
+    nodes = model.graph.node[stem + 1 : last + 1]
+    assert {node.op_type for node in nodes} == {"Conv", "Add", "Relu"}
+    convs = [node.name for node in nodes if node.op_type == "Conv"]
+    assert 0 <= float_convs < len(convs)
+    return [node.name for node in nodes if node.name not in convs[:float_convs]]
+
+
+def quantized_convs(model: onnx.ModelProto) -> int:
+    """How many convolutions take dequantised weights."""
+    produced = {output: node.op_type for node in model.graph.node for output in node.output}
+    convs = [node for node in model.graph.node if node.op_type == "Conv"]
+    return sum(produced.get(node.input[1]) == "DequantizeLinear" for node in convs)
+
+
+def _reader(name: str, inputs: Sequence[npt.NDArray[Any]]) -> Any:
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # the package has no types
+        def __init__(self) -> None:
+            self._items: Iterator[npt.NDArray[Any]] = iter(inputs)
+
+        def get_next(self) -> dict[str, npt.NDArray[Any]] | None:
+            """The next feed, None at the end."""
+            item = next(self._items, None)
+            return None if item is None else {name: item}
+
+    return Reader()
+
+
+def _check_scales(model: onnx.ModelProto) -> None:
+    """A dead channel gives scale 0, a tiny one a bias that the runtime clips: both would be silently wrong."""
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
+            continue
+        scale = numpy_helper.to_array(weights[node.input[1]])
+        if not (np.isfinite(scale).all() and (scale > 0).all()):
+            raise LvsError(f"{model.graph.name}, int8: {node.name} has a scale of 0: a dead channel; export --fp16")
+        stored = weights.get(node.input[0])
+        if stored is None or stored.data_type != onnx.TensorProto.INT32:
+            continue
+        if np.abs(numpy_helper.to_array(stored).astype(np.int64)).max() >= 2**31 - 1:
+            raise LvsError(f"{model.graph.name}, int8: a bias of {node.name} does not fit 32 bits; export --fp16")
+
+
+def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    """quantize_static changes the model that it is given."""
+    out = onnx.ModelProto()
+    out.CopyFrom(model)
+    return out
+
+
+def _no_preprocessing_advice(record: logging.LogRecord) -> bool:
+    """The tool advises a pre-processing step that this graph has behind it."""
+    return "pre-processing" not in record.getMessage()
