@@ -88,9 +88,7 @@ class Result:
         """End of the audio window minus frame capture, ms (negative: the sound is older than the picture)."""
         return (self.audio_end_ns - self.capture_ns) / 1e6
 
-    def heatmap(
-        self, size: tuple[int, int] | None = None, scaling: str = "raw"
-    ) -> npt.NDArray[np.float32]:
+    def heatmap(self, size: tuple[int, int] | None = None, scaling: str = "raw") -> npt.NDArray[np.float32]:
         """The similarity map resized to `size` = (width, height), default the frame's: (height, width) float32.
 
         `scaling` "raw" keeps cosines; "minmax" stretches this one map to 0...1 (a map of nothing then looks hot).

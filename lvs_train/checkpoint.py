@@ -6,10 +6,12 @@ specification as JSON in its header. No loader here ever runs code from a file.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -79,7 +81,8 @@ def save(path: str | Path, checkpoint: Checkpoint) -> None:
     except (OSError, RuntimeError) as error:
         raise CheckpointError(f"cannot write {path}: {error}. The previous file, if any, is untouched.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def load(path: str | Path, map_location: str = "cpu") -> Checkpoint:
@@ -109,7 +112,9 @@ def _with_spec(path: Path, model: DualResNet, spec: dict[str, Any], state: dict[
         thresholds = {k: float(v) for k, v in spec["thresholds"].items()}
         checkpoint = Checkpoint(model, AudioSpec(**spec["audio"]), ImageSpec(**image), thresholds, spec["meta"], state)
     except (KeyError, TypeError, ValueError, ConfigError) as error:
-        raise CheckpointError(f"{path}: its specification is damaged ({error!r}); train or download it again") from error
+        raise CheckpointError(
+            f"{path}: its specification is damaged ({error!r}); train or download it again"
+        ) from error
     if not all(map(math.isfinite, thresholds.values())):
         raise CheckpointError(f"{path}: a threshold is not a finite number; calibrate again with lvs-train")
     return checkpoint
@@ -131,7 +136,9 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], di
 
 def _read_torch(path: Path, map_location: str) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]:
     try:
-        payload = torch.load(path, map_location=map_location, weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about unusual pickles, which are refused below anyway
+            payload = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path}: {_refusal(path, error)}") from error
     except (EOFError, RuntimeError, zipfile.BadZipFile, OSError, ValueError, KeyError) as error:

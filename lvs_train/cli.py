@@ -1,69 +1,201 @@
-"""`lvs-train --config recipe.toml`: train; `lvs-train evaluate` and `lvs-train calibrate`: measure a checkpoint."""
+"""`lvs-train --config recipe.toml`: train. `lvs-train calibrate`, `lvs-train evaluate`: measure the result."""
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from lvs_runtime.cli.common import run_cli
+from lvs_runtime.errors import ConfigError, DeviceError
+
+if TYPE_CHECKING:
+    import torch
+
+    from .config import Recipe
+    from .embed import Embedders
+
+RecipePath = Annotated[Path, tyro.conf.arg(metavar="RECIPE.toml")]
 
 
 @dataclass(kw_only=True)
 class Train:
-    """Train the dual ResNet18 with the tri-map loss, as a recipe says."""
+    """Train the dual ResNet18 with the tri-map loss, as a recipe says (also: calibrate, evaluate)."""
 
-    config: Annotated[Path, tyro.conf.arg(metavar="RECIPE.toml")]
+    config: RecipePath
     """The recipe; see lvs_train/recipes."""
     out: Path = Path("runs/run")
-    """Folder for model.pt, model.safetensors, metrics.jsonl."""
+    """Folder for model.pt, model.safetensors, metrics.jsonl, recipe.json."""
     resume: bool = False
     """Go on with the run in --out."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
+    threads: int = 0
+    """CPU threads for torch; 0: torch's choice."""
+    debug: bool = False
+    """Show a traceback with an error."""
+
+
+@dataclass(kw_only=True)
+class Calibrate:
+    """Fit the thresholds of a checkpoint again, on the material of its recipe."""
+
+    config: RecipePath
+    """The recipe whose material is used."""
+    ckpt: Path
+    """model.pt; a model.safetensors beside it is rewritten too."""
+    device: str = "cpu"
+    """cpu, cuda or cuda:N."""
+    debug: bool = False
+    """Show a traceback with an error."""
+
+
+@dataclass(kw_only=True)
+class Evaluate:
+    """Measure a checkpoint or a bundle on composites of unseen photos and sounds and on the drawn world."""
+
+    config: Annotated[Path | None, tyro.conf.arg(metavar="RECIPE.toml")] = None
+    """The recipe whose test material is used; without one only the drawn world is measured."""
+    ckpt: Path | None = None
+    """A checkpoint (torch, float32)."""
+    bundle: Path | None = None
+    """A bundle folder, through lvs_runtime; neither --ckpt nor --bundle: the bundle that ships."""
+    number: int = 1000
+    """Test pictures of each kind."""
+    seed: int = 0
+    """Which composites are drawn."""
+    json: Path | None = None
+    """Write all figures here."""
     debug: bool = False
     """Show a traceback with an error."""
 
 
 def train(args: Train) -> int:
-    """Run the recipe; prints where the result lies and what to do next."""
+    """Run the recipe, calibrate, and say where the result lies and what to do next."""
     import torch
 
+    from .checkpoint import load
     from .config import load_recipe
     from .loop import Trainer
 
     recipe = load_recipe(args.config)
-    path = Trainer(recipe, args.out, pick_device(args.device), args.resume).run()
-    print(f"{path} (torch {torch.__version__}). Next: lvs-export --ckpt {path}")
+    device = pick_device(args.device)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    path = Trainer(recipe, args.out, device, args.resume).run()
+    if "calibrated" not in load(path).meta:
+        thresholds = _calibrate(recipe, path, device)
+        print(f"calibrated: {thresholds}")
+    print(f"{path}\nnext: lvs-export --ckpt {path}")
     return 0
 
 
-def pick_device(name: str):  # type: ignore[no-untyped-def]  # torch is imported late
+def calibrate(args: Calibrate) -> int:
+    """Fit and store thresholds."""
+    from .config import load_recipe
+
+    print(json.dumps(_calibrate(load_recipe(args.config), args.ckpt, pick_device(args.device)), indent=2))
+    return 0
+
+
+def _calibrate(recipe: Recipe, path: Path, device: torch.device) -> dict[str, float]:
+    from .calibrate import calibrate as fit_thresholds
+    from .checkpoint import load, save
+    from .embed import of_model
+
+    checkpoint = load(path)
+    checkpoint.thresholds = fit_thresholds(recipe, of_model(checkpoint, str(device)))
+    checkpoint.model.cpu()
+    checkpoint.meta["calibrated"] = True
+    save(path, checkpoint)
+    save(path.with_suffix(".safetensors"), checkpoint)
+    return checkpoint.thresholds
+
+
+def evaluate(args: Evaluate) -> int:
+    """Print the figures, with controls, and write them as JSON."""
+    from .config import load_recipe
+    from .evaluate import evaluate_drawn
+
+    embed = _embedders(args)
+    specs = (embed.audio_spec, embed.image_spec)
+    report: dict[str, Any] = {"what": embed.name, "seed": args.seed}
+    report["drawn"] = evaluate_drawn(embed.image, embed.audio, specs, min(args.number, 500))
+    if args.config:
+        report |= _on_material(load_recipe(args.config), embed, args)
+    print(json.dumps({k: _short(v) for k, v in report.items()}, indent=2))
+    if args.json:
+        temporary = args.json.with_name(f".{args.json.name}.tmp")
+        temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(args.json)
+    return 0
+
+
+def _embedders(args: Evaluate) -> Embedders:
+    from .embed import of_bundle, of_checkpoint
+
+    if args.ckpt and args.bundle:
+        raise ConfigError("--ckpt and --bundle exclude each other: evaluate one at a time")
+    return of_checkpoint(args.ckpt) if args.ckpt else of_bundle(args.bundle)
+
+
+def _on_material(recipe: Recipe, embed: Embedders, args: Evaluate) -> dict[str, Any]:
+    from .evaluate import CompositeSet, evaluate_composites
+    from .prepare import material_of
+
+    material, bank = material_of(recipe.data, embed.audio_spec.sample_rate)
+    report = {}
+    for name, same in (("composites_same_source", True), ("composites_any_source", False)):
+        composites = CompositeSet(
+            material,
+            bank,
+            (embed.audio_spec, embed.image_spec),
+            same_source=same,
+            alike=recipe.data.alike,
+            seed=args.seed,
+        )
+        report[name] = evaluate_composites(embed.image, embed.audio, composites, args.number)
+    return report
+
+
+def _short(value: object) -> object:
+    """Without the long tables, shares as one number."""
+    if not isinstance(value, dict):
+        return value
+    kept = {k: v for k, v in value.items() if k not in ("per_class", "per_source")}
+    return {k: round(v["share"], 4) if isinstance(v, dict) and "share" in v else v for k, v in kept.items()}
+
+
+def pick_device(name: str) -> torch.device:
     """A torch device; raises DeviceError when CUDA is asked for and not there."""
     import torch
-
-    from lvs_runtime.errors import DeviceError
 
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise DeviceError(f"--device {name}: torch {torch.__version__} sees no CUDA GPU; use --device cpu, or check lvs-doctor")
+        raise DeviceError(
+            f"--device {name}: torch {torch.__version__} sees no CUDA GPU; use --device cpu, or ask lvs-doctor"
+        )
     try:
         return torch.device(name)
     except RuntimeError as error:
-        raise DeviceError(f"--device {name}: {error}") from error
+        raise DeviceError(f"--device {name}: {str(error).splitlines()[0]}") from error
 
 
 def main() -> None:
     """Entry point of `lvs-train`."""
-    commands = {"train": (Train, train)}
-    name = sys.argv[1] if len(sys.argv) > 1 and sys.argv[1] in commands else "train"
-    rest = sys.argv[2:] if sys.argv[1:2] == [name] else sys.argv[1:]
+    commands: dict[str, tuple[Any, Any]] = {
+        "train": (Train, train), "calibrate": (Calibrate, calibrate), "evaluate": (Evaluate, evaluate)
+    }  # fmt: skip
+    named = sys.argv[1:2] and sys.argv[1] in commands
+    name = sys.argv[1] if named else "train"
     kind, function = commands[name]
-    run_cli(lambda: function(tyro.cli(kind, args=rest, prog=f"lvs-train {name}")))
+    prog = f"lvs-train {name}" if named else "lvs-train"
+    run_cli(lambda: function(tyro.cli(kind, args=sys.argv[2:] if named else sys.argv[1:], prog=prog)))
 
 
 if __name__ == "__main__":

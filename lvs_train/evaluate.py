@@ -82,7 +82,7 @@ class CompositeSet:
 
     @staticmethod
     def _large(item: Item) -> bool:
-        return min(load_photo(item).shape[:2]) >= MIN_SIDE_PX
+        return int(min(load_photo(item).shape[:2])) >= MIN_SIDE_PX
 
     def _forbidden(self, label: str) -> frozenset[str]:
         return frozenset({label, *(a for group in self.alike if label in group for a in group)})
@@ -98,7 +98,11 @@ class CompositeSet:
         other = self._pick(rng, others)
         forbidden |= self._forbidden(other.group)
         pool = [p for p in material_pool(self.material, self.split, source) if p.group not in forbidden]
-        pool = pool if len(pool) >= 2 else [p for p in material_pool(self.material, self.split, None) if p.group not in forbidden]
+        pool = (
+            pool
+            if len(pool) >= 2
+            else [p for p in material_pool(self.material, self.split, None) if p.group not in forbidden]
+        )
         rest = [pool[i] for i in rng.choice(len(pool), 2, replace=False)]
         return self._build(rng, [own, other, *rest], label)
 
@@ -134,7 +138,8 @@ def peak_inside(similarity_map: Floats, box: PxBox, size_px: int) -> bool:
     """The arg-max cell's centre lies in the box."""
     y, x = np.unravel_index(int(similarity_map.argmax()), similarity_map.shape)
     cell = size_px / similarity_map.shape[0]
-    return bool(box[0] <= (x + 0.5) * cell < box[2] and box[1] <= (y + 0.5) * cell < box[3])
+    inside = box[0] <= (x + 0.5) * cell < box[2] and box[1] <= (y + 0.5) * cell < box[3]
+    return bool(inside)
 
 
 def evaluate_composites(
@@ -184,7 +189,11 @@ def _absent(items: Sequence[Composite], index: int, composites: CompositeSet) ->
 
 
 def evaluate_drawn(
-    embed_image: EmbedImage, embed_audio: EmbedAudio, specs: tuple[AudioSpec, ImageSpec], number: int, seed: int = 9_000_000
+    embed_image: EmbedImage,
+    embed_audio: EmbedAudio,
+    specs: tuple[AudioSpec, ImageSpec],
+    number: int,
+    seed: int = 9_000_000,
 ) -> dict[str, Any]:
     """Peak inside the drawn sounding object's box; seeds of training never reach `seed`."""
     audio, image = specs
@@ -228,6 +237,6 @@ def _quantiles(values: Sequence[float]) -> dict[str, float]:
 
 
 def _by(rows: Sequence[tuple[str, str, bool]], column: int) -> Mapping[str, dict[str, float]]:
-    names = sorted({row[column] for row in rows})
+    names = sorted({str(row[column]) for row in rows})
     picked = {name: [row[2] for row in rows if row[column] == name] for name in names}
     return {name: {"n": len(hits), "peak_in_tile": float(np.mean(hits))} for name, hits in picked.items()}

@@ -51,7 +51,9 @@ def _fill(trunk: Trunk, tensors: Mapping[str, Tensor], name: str) -> None:
     own = trunk.state_dict()
     missing = [k for k in own if k not in tensors and not k.endswith("num_batches_tracked")]
     if missing:
-        raise CheckpointError(f"init {name}: no {missing[0]} ({len(missing)} tensors are missing); want ResNet18's names")
+        raise CheckpointError(
+            f"init {name}: no {missing[0]} ({len(missing)} tensors are missing); want ResNet18's names"
+        )
     for key, value in own.items():
         if key not in tensors:
             continue

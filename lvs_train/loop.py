@@ -121,7 +121,9 @@ class Trainer:
             average.copy_to(self.model)
         self._save(number + 1, 0, optimiser, None, None)
 
-    def _step(self, stage: Stage, step: int, batch: Batch, step_of: Any, optimiser: torch.optim.Optimizer) -> dict[str, float]:
+    def _step(
+        self, stage: Stage, step: int, batch: Batch, step_of: Any, optimiser: torch.optim.Optimizer
+    ) -> dict[str, float]:
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] * schedule(step, stage.steps, stage.warmup_steps)
         set_mode(self.model, stage.freeze_image)
@@ -129,8 +131,10 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
             loss, figures = step_of(self.model, batch, rng)
         if not math.isfinite(loss.item()):
-            raise DataError(f"stage {stage.name}, step {step}: loss is {loss.item()}; the last checkpoint stands. Lower "
-                            "learning_rate, then --resume")  # fmt: skip
+            raise DataError(
+                f"stage {stage.name}, step {step}: loss is {loss.item()}; the last checkpoint stands. "
+                "Lower learning_rate, then --resume"
+            )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_([p for g in optimiser.param_groups for p in g["params"]], 5.0)
@@ -152,7 +156,12 @@ class Trainer:
         return torch.optim.AdamW(groups, lr=stage.learning_rate, weight_decay=stage.weight_decay)
 
     def _save(
-        self, stage: int, step: int, optimiser: torch.optim.Optimizer, vectors: nn.Module | None, average: _Average | None
+        self,
+        stage: int,
+        step: int,
+        optimiser: torch.optim.Optimizer,
+        vectors: nn.Module | None,
+        average: _Average | None,
     ) -> None:
         self.checkpoint.state = {"stage": stage, "step": step}
         if step:

@@ -1,4 +1,4 @@
-"""The dual ResNet18 and its similarity map (LVS, CVPR 2021, section 3.1; official code: models/base_models.py, model.py).
+"""The dual ResNet18 and its similarity map (LVS, CVPR 2021, section 3.1; official code: models/, model.py).
 
 Shapes: B images, K audio clips, C = 512 channels, H = W = 14 cells, T spectrogram frames.
 

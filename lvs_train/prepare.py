@@ -24,7 +24,9 @@ from .data.pairs import Batch, ClipPairs, DrawnPairs, Mixture, Pair, PairSource,
 class BatchSource(Protocol):
     """Batches as a pure function of the step."""
 
-    def batch(self, step: int) -> Batch: ...
+    def batch(self, step: int) -> Batch:
+        """The batch of one step."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -23,7 +24,9 @@ from .model import DualResNet, cross_similarity
 class StageStep(Protocol):
     """Loss of one batch, with figures to log."""
 
-    def __call__(self, model: DualResNet, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]: ...
+    def __call__(self, model: DualResNet, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Loss as a scalar tensor, and figures."""
+        ...
 
 
 class Inputs(nn.Module):
@@ -37,12 +40,12 @@ class Inputs(nn.Module):
 
     def images(self, batch: Batch) -> Tensor:
         """(B, 3, H, W) normalised, channels last."""
-        images = self.normalize(torch.from_numpy(batch.images).to(self.device))
+        images: Tensor = self.normalize(torch.from_numpy(batch.images).to(self.device))
         return images.contiguous(memory_format=torch.channels_last)
 
     def spectrograms(self, batch: Batch, rng: np.random.Generator) -> Tensor:
         """(B + X, 1, 257, T), SpecAugment on half of the pairs' own sounds."""
-        spectrogram = self.spectrogram(torch.from_numpy(batch.waveforms).to(self.device))
+        spectrogram: Tensor = self.spectrogram(torch.from_numpy(batch.waveforms).to(self.device))
         for index in np.flatnonzero(rng.random(len(batch.labels)) < 0.5):
             one = spectrogram[index, 0].cpu().numpy()
             spectrogram[index, 0] = torch.from_numpy(mask_spectrogram(rng, one, self.floor)).to(self.device)
@@ -66,8 +69,8 @@ class TriMapStep:
         if self.config.directions == "image" or square:
             loss = trimap_loss(similarity, self.config, same_BK=same)
         else:  # extra sounds have no picture: they are columns for the image anchor only
-            rows = TriMapConfig(**{**_fields(self.config), "directions": "image"})
-            own, n = TriMapConfig(**{**_fields(self.config), "directions": "audio"}), len(batch.labels)
+            rows = replace(self.config, directions="image")
+            own, n = replace(self.config, directions="audio"), len(batch.labels)
             loss = trimap_loss(similarity, rows, same_BK=same)
             other = trimap_loss(similarity[:, :n], own, same_BK=same[:, :n])
             loss = other if self.config.directions == "audio" else (loss + other) / 2
@@ -77,10 +80,6 @@ class TriMapStep:
             hits = (own_pool >= pooled.masked_fill(same, -1)).all(1).float().mean()
             peak = similarity.diagonal().amax((0, 1)).mean()
         return loss, {"hit": hits.item(), "own_peak": peak.item()}
-
-
-def _fields(config: TriMapConfig) -> dict[str, object]:
-    return {name: getattr(config, name) for name in TriMapConfig.__slots__}
 
 
 class ClassVectors(nn.Module):

@@ -1,9 +1,11 @@
 """Random changes that take the shortcuts away: sharpness, colour, loudness, bandwidth and background of a source.
 
-Every function takes a numpy Generator first and returns new arrays. Pictures are (H, W, 3) uint8 RGB.
+Random ones take a numpy Generator first; all return new arrays. Pictures are (H, W, 3) uint8 RGB.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,7 @@ Waveform = npt.NDArray[np.float32]
 
 
 def random_crop(rng: np.random.Generator, image: Image, size: tuple[int, int], min_area: float = 0.4) -> Image:
-    """Resized crop of `min_area`...1 of the picture, aspect 3/4...4/3, mirrored half of the time, to (width, height)."""
+    """Resized crop of `min_area`...1 of the picture, aspect 3/4...4/3, mirrored at random, to (width, height)."""
     import cv2
 
     height, width = image.shape[:2]
@@ -30,7 +32,7 @@ def degrade(rng: np.random.Generator, image: Image, strength: float = 1.0) -> Im
     """Random sharpness (through a smaller size), colour jitter, grey, JPEG: sources must not be told by their look."""
     import cv2
 
-    out = image
+    out: npt.NDArray[Any] = image
     size = (image.shape[1], image.shape[0])
     if rng.random() < 0.6 * strength:
         scale = rng.uniform(0.35, 1.0)
@@ -42,7 +44,7 @@ def degrade(rng: np.random.Generator, image: Image, strength: float = 1.0) -> Im
     if rng.random() < 0.12 * strength:
         mixed[:] = mixed.mean(2, keepdims=True)
     contrast = rng.uniform(1 - 0.4 * strength, 1 + 0.4 * strength)
-    middle = mixed.mean()
+    middle = float(mixed.mean())
     mixed = ((mixed - middle) * contrast + middle) * gain.astype(np.float32)
     if rng.random() < 0.3 * strength:
         mixed += rng.normal(0, rng.uniform(1, 8), mixed.shape).astype(np.float32)
@@ -69,7 +71,7 @@ def band_limit(rng: np.random.Generator, waveform: Waveform, sample_rate: int) -
     return np.asarray(np.fft.irfft(spectrum, len(waveform)), np.float32)
 
 
-def add_background(rng: np.random.Generator, waveform: Waveform, background: Waveform, snr_db: float) -> Waveform:
+def add_background(waveform: Waveform, background: Waveform, snr_db: float) -> Waveform:
     """Add `background` so that the power ratio is `snr_db`."""
     own, other = np.square(waveform).mean(), np.square(background).mean()
     if other <= 0 or own <= 0:
@@ -87,7 +89,11 @@ def set_level(rng: np.random.Generator, waveform: Waveform, low_dbfs: float = -3
 
 
 def mask_spectrogram(
-    rng: np.random.Generator, spectrogram: npt.NDArray[np.float32], fill: float, max_bins: int = 35, max_frames: int = 24
+    rng: np.random.Generator,
+    spectrogram: npt.NDArray[np.float32],
+    fill: float,
+    max_bins: int = 35,
+    max_frames: int = 24,
 ) -> npt.NDArray[np.float32]:
     """SpecAugment on log power, in place of a copy: masked values take the floor's value, not 0 (which is loud)."""
     out = spectrogram.copy()

@@ -93,12 +93,10 @@ def paste(rng: np.random.Generator, background: Image, images: Sequence[Image], 
 
 def _ramp(length: int, edge: float) -> npt.NDArray[np.float32]:
     x = np.arange(length, dtype=np.float32) + 0.5
-    return np.minimum(np.minimum(x, length - x) / max(edge, 0.5), 1).astype(np.float32)
+    return np.asarray(np.minimum(np.minimum(x, length - x) / max(edge, 0.5), 1), np.float32)
 
 
-def free_boxes(
-    rng: np.random.Generator, number: int, size_px: int, low: float, high: float
-) -> list[PxBox]:
+def free_boxes(rng: np.random.Generator, number: int, size_px: int, low: float, high: float) -> list[PxBox]:
     """`number` boxes of side `low`...`high` of the picture that overlap little, anywhere in it."""
     boxes: list[PxBox] = []
     for _ in range(200):

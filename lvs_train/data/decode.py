@@ -89,4 +89,4 @@ class SoundBank:
 
     def __getitem__(self, index: int) -> Waveform:
         first, last = self.offsets[index], self.offsets[index + 1]
-        return self.samples[first:last].astype(np.float32) / 32767
+        return np.asarray(self.samples[first:last] / np.float32(32767), np.float32)

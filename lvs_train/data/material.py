@@ -86,7 +86,9 @@ def load_material(
     missing = 0
     for root in map(Path, roots):
         if not root.is_dir():
-            raise DataError(f"material {root}: no such folder; expected *.jsonl beside class folders, or images/ sounds/")
+            raise DataError(
+                f"material {root}: no such folder; expected *.jsonl beside class folders, or images/ sounds/"
+            )
         for path, line in _lines(root):
             if not path.is_file():
                 missing += 1
@@ -94,8 +96,8 @@ def load_material(
             _place(_item(root, path, line, relabel or {}), photos, sounds)
     if not photos or not sounds:
         raise DataError(
-            f"material {[str(r) for r in roots]}: {len(photos)} photos and {len(sounds)} sounds ({missing} listed files "
-            "are missing); both are needed"
+            f"material {[str(r) for r in roots]}: {len(photos)} photos and {len(sounds)} sounds "
+            f"({missing} listed files are missing); both are needed"
         )
     patterns = [re.compile(p) for p in identity]
     return Material(tuple(_unique(photos, patterns)), tuple(_unique(sounds, patterns)), missing)
@@ -128,7 +130,9 @@ def _lines(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
                 line = json.loads(text)
                 yield root / line["file"], line
             except (ValueError, KeyError, TypeError) as error:
-                raise DataError(f"{index} line {number}: {error!r}; expected JSON with at least `file`, `cls`") from error
+                raise DataError(
+                    f"{index} line {number}: {error!r}; expected JSON with at least `file`, `cls`"
+                ) from error
     if not indexes:
         for kind in ("images", "sounds"):
             for path in sorted((root / kind).glob("*/*")):
@@ -148,7 +152,7 @@ def _item(root: Path, path: Path, line: Mapping[str, Any], relabel: Mapping[str,
         boxes = ((group, *line["box"]),)
     source = line.get("source") or path.stem.split("-")[0]
     split = line.get("split") or split_of(line.get("recording") or name)
-    return Item(path, tuple(c for c in classes if c[0] != "_"), group, source, split, boxes)  # type: ignore[arg-type]
+    return Item(path, tuple(c for c in classes if c[0] != "_"), group, source, split, boxes)
 
 
 def split_of(key: str, test_share: float = TEST_SHARE) -> str:

@@ -73,7 +73,9 @@ class ClipPairs:
         index = self.usable[int(rng.integers(len(self.usable)))]
         size = (self.image.size_px, self.image.size_px)
         picture = random_crop(rng, load_photo(self.photos[index]), size, 0.6)
-        return Pair(degrade(rng, picture, 0.6), cut_waveform(rng, self.bank[index], num_samples), self.photos[index].group)
+        return Pair(
+            degrade(rng, picture, 0.6), cut_waveform(rng, self.bank[index], num_samples), self.photos[index].group
+        )
 
 
 class PhotoSoundPairs:
@@ -97,7 +99,9 @@ class PhotoSoundPairs:
             if item.split == "train" and bank.offsets[index + 1] > bank.offsets[index]:
                 self.sounds.setdefault(item.group, []).append(index)
         self.classes = [c for c in material.classes() if self.sounds.get(c) and material.photos_of(c, "train")]
-        counts = np.array([min(len(self.sounds[c]), len(material.photos_of(c, "train")), 120) for c in self.classes], float)
+        counts = np.array(
+            [min(len(self.sounds[c]), len(material.photos_of(c, "train")), 120) for c in self.classes], float
+        )
         self.class_weights = np.sqrt(counts) / np.sqrt(counts).sum()
         self.forbidden = {c: frozenset({c, *(a for group in alike if c in group for a in group)}) for c in self.classes}
 
@@ -138,7 +142,7 @@ class PhotoSoundPairs:
         if rng.random() < 0.5:
             waveform = band_limit(rng, waveform, self.audio.sample_rate)
         if rng.random() < 0.5 and self.sounds.get("_background"):
-            waveform = add_background(rng, waveform, self._cut(rng, "_background", num_samples), rng.uniform(0, 25))
+            waveform = add_background(waveform, self._cut(rng, "_background", num_samples), rng.uniform(0, 25))
         return set_level(rng, waveform)
 
     def _cut(self, rng: np.random.Generator, label: str, num_samples: int) -> Waveform:
@@ -213,4 +217,4 @@ def _quota(rng: np.random.Generator, weights: npt.NDArray[np.float64], total: in
     counts = np.floor(exact).astype(int)
     for index in rng.choice(len(weights), total - counts.sum(), p=weights):
         counts[index] += 1
-    return counts.tolist()
+    return [int(n) for n in counts]

@@ -6,8 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="pip install lvs[train]")
 
-from lvs_runtime.errors import ConfigError  # noqa: E402
-from lvs_train.losses import TriMapConfig, paper_loss, trimap_logits, trimap_loss  # noqa: E402
+from lvs_runtime.errors import ConfigError
+from lvs_train.losses import TriMapConfig, paper_loss, trimap_logits, trimap_loss
 
 TOY = torch.tensor(
     [
