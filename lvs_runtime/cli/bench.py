@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -25,7 +26,7 @@ class Single:
     """How long to measure; p99 needs 500 runs."""
     json: Path | None = None
     """Also write the result, with machine and versions, to this file."""
-    debug: bool = False
+    debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Show a traceback with an error."""
 
 
