@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
@@ -139,11 +140,11 @@ def check_trio(distributions: Mapping[str, str], attempt: TryAll = try_together)
         faults = dict.fromkeys(names, str(error))
     checks = []
     for name in names:
-        found, status, repair = distributions[name], Status.OK, None
+        check = Check(group="packages", name=name, status=Status.OK, found=distributions[name])
         if name in faults:
-            found = f"{found} does not import beside torch {distributions['torch']}: {faults[name]}"
-            status, repair = Status.BROKEN, pip(f"install --force-reinstall {TRIO}")
-        checks.append(Check(group="packages", name=name, status=status, found=found, repair=repair))
+            found = f"{check.found} does not import beside torch {distributions['torch']}: {faults[name]}"
+            check = replace(check, status=Status.BROKEN, found=found, repair=pip(f"install --force-reinstall {TRIO}"))
+        checks.append(check)
     return checks
 
 
