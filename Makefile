@@ -68,7 +68,7 @@ constraints: $(DEV)/.made
 
 clean:
 	rm -rf demo-out dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	find lvs_runtime lvs_train lvs_export tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path './.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean
 	rm -rf $(LIVE) $(DEV)
