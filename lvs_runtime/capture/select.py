@@ -1,0 +1,54 @@
+"""From what the user asked to the sources that deliver it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..errors import ConfigError
+from .base import Source
+from .camera import Camera
+from .images import ImageFolder
+from .media import MediaFile
+from .merged import MergedSource
+from .microphone import Microphone
+from .stream import MediaStream, PtsClock
+from .synthetic import SyntheticSource
+from .uri import SourceRef
+
+
+def make_sources(
+    camera: SourceRef,
+    mic: SourceRef,
+    *,
+    make_clock: Callable[[], PtsClock],
+    size_px: tuple[int, int] | None = None,
+    fps: float | None = None,
+    mic_rate_hz: int | None = None,
+    quiet: bool = False,
+) -> list[Source]:
+    """One source, or a picture source and a sound source, none opened yet. `push` yields nothing.
+
+    Two media sources become one, so that sound and picture stay together whatever the pace.
+    """
+    own_sound = mic.kind == "camera"
+    picture: Source | None = None
+    if camera.kind == "device":
+        picture = Camera(camera.value, size_px, fps)
+    elif camera.kind == "stream":
+        picture = MediaStream(camera.value, make_clock, sound=own_sound)
+    elif camera.kind == "file":
+        picture = MediaFile(camera.value, sound=own_sound)
+    elif camera.kind == "synthetic":
+        picture = SyntheticSource(int(camera.value), size_px, fps, sound=own_sound)
+    elif camera.kind == "images":
+        picture = ImageFolder(camera.value, camera.fps or 15.0)
+    elif camera.kind != "push":
+        raise ConfigError(f"camera: unknown kind {camera.kind}")
+    sound: Source | None = None
+    if mic.kind == "device":
+        sound = Microphone(mic.value, mic_rate_hz, quiet)
+    elif mic.kind == "file":
+        sound = MediaFile(mic.value, picture=False)
+    if picture is not None and sound is not None and not picture.is_live and not sound.is_live:
+        return [MergedSource(picture, sound)]
+    return [source for source in (picture, sound) if source is not None]

@@ -1,0 +1,1 @@
+"""The live session and its pure parts: clock, ring, slot, pairing, statistics."""

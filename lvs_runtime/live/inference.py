@@ -1,0 +1,105 @@
+"""One frame and its sound to one result: every stage stamped, every condition named."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..gate import SILENCE_DBFS, AudibleGate, level_dbfs
+from ..localizer import Localizer
+from ..results import AudioWindow, DropReason, Result, VideoFrame
+from . import flags as names
+from .flags import Flags
+from .hearing import Ears, Hearing
+from .stats import StatsCollector
+from .track import SoundTrack
+
+_LEVEL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Offered:
+    """A frame on its way to inference; its age counts from `due_ns` on the real clock."""
+
+    frame: VideoFrame
+    due_ns: int
+
+
+class Inference:
+    """Not thread-safe: belongs to the inference thread (the gate has a memory)."""
+
+    def __init__(
+        self, localizer: Localizer, ears: Ears, track: SoundTrack, stats: StatsCollector, flags: Flags, exact: bool
+    ) -> None:
+        """`exact`: the level too is taken at the frame's stamp (files); else over the newest sound."""
+        self._localizer, self._ears, self._track, self._stats, self._flags = localizer, ears, track, stats, flags
+        self._exact = exact
+        self._grid = localizer.bundle.image.grid
+        thresholds = localizer.thresholds
+        self._gate = AudibleGate(thresholds["audible_on_dbfs"], thresholds["audible_off_dbfs"])
+
+    def run(self, offered: Offered, other_drops: dict[str, int]) -> tuple[Result, AudioWindow | None]:
+        """The result of one frame. `other_drops`: losses that sinks counted."""
+        frame = offered.frame
+        begin_ns = time.monotonic_ns()
+        picture = self._localizer.prepare_image(frame.image_bgr)
+        prepared_ns = time.monotonic_ns()
+        image_embedding = self._localizer.embed_prepared(picture)
+        seen_ns = time.monotonic_ns()
+        hearing = self._ears.hear(frame.capture_ns)
+        level = self._level(frame.capture_ns) if hearing else SILENCE_DBFS
+        audible = self._gate.update(level)
+        heard_ns = time.monotonic_ns()
+        if hearing:
+            similarity_map = self._localizer.similarity(image_embedding, hearing.embedding)
+        else:
+            similarity_map = np.zeros((self._grid, self._grid), np.float32)
+            self._stats.drop(DropReason.NO_AUDIO)
+        head_ns = time.monotonic_ns()
+        window = hearing.window if hearing else None
+        if window is not None and window.gap_samples:
+            self._stats.drop(DropReason.AUDIO_GAP)
+        result = self._localizer.result(
+            similarity_map,
+            (frame.image_bgr.shape[1], frame.image_bgr.shape[0]),
+            level,
+            audible=audible and hearing is not None,
+            frame_index=frame.index,
+            capture_ns=frame.capture_ns,
+            arrival_ns=frame.arrival_ns,
+            audio_start_ns=window.start_ns if window else frame.capture_ns,
+            audio_end_ns=window.end_ns if window else frame.capture_ns,
+            stamp_source=frame.stamp_source,
+            gap_samples=window.gap_samples if window else 0,
+            stages_ms={
+                "wait": (begin_ns - offered.due_ns) / 1e6,
+                "pre": (prepared_ns - begin_ns) / 1e6,
+                "image": (seen_ns - prepared_ns) / 1e6,
+                "audio": (heard_ns - seen_ns) / 1e6,
+                "head": (head_ns - heard_ns) / 1e6,
+            },
+            drops=_sum(self._stats.drops(), other_drops),
+            flags=self._conditions(hearing),
+        )
+        # Media stamps count from the session's anchor, not from when this machine got round to the frame: what the
+        # result is handed over with is the time since the frame was due.
+        shift_ns = offered.due_ns - frame.capture_ns
+        return replace(result, output_ns=result.output_ns - shift_ns), window
+
+    def _level(self, frame_ns: int) -> float:
+        ring = self._track.ring
+        end_ns = frame_ns if self._exact else ring.newest_ns or frame_ns
+        newest = ring.window(end_ns, round(_LEVEL_S * ring.sample_rate))
+        return level_dbfs(newest.waveform, ring.sample_rate) if newest else SILENCE_DBFS
+
+    def _conditions(self, hearing: Hearing | None) -> tuple[str, ...]:
+        here = [] if hearing else [names.NO_AUDIO]
+        if hearing and hearing.window.gap_samples:
+            here.append(names.AUDIO_GAP)
+        return tuple(sorted({*self._flags.active(), *here}))
+
+
+def _sum(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
+    return {name: first.get(name, 0) + second.get(name, 0) for name in sorted({*first, *second})}

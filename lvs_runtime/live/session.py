@@ -1,0 +1,400 @@
+"""The live session: sources in, results out, on one clock.
+
+    pump thread per source          ears thread (latest)         inference thread            sink threads
+    frames ─► slot (newest) or queue (all) ───────────────────────► image encoder ─► result ─► queue ─► sink
+    sound ──► track (clock, ring) ──► audio encoder at its rate ──►      ▲
+                        └── policy all: the window that ends at the frame's stamp ┘
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..capture import SoundBlock, SourceInfo, SourceLost, SourceRef, make_sources, parse_camera, parse_mic
+from ..capture.base import Source
+from ..errors import CaptureError, ConfigError, LvsError
+from ..localizer import Localizer
+from ..results import DropReason, Result, VideoFrame
+from ..sinks import ResultSink, SessionInfo
+from . import flags as names
+from .flags import Flags
+from .health import PictureCheck
+from .hearing import Ears, ExactEars, SharedEars, SoundArrival
+from .inference import Inference, Offered
+from .options import LiveOptions, decide_policy
+from .outputs import Outputs
+from .pts_clock import EnvelopePtsClock
+from .pump import PumpRules, SourcePump
+from .slot import FrameSlot
+from .stats import SessionStats, StatsCollector
+from .track import SoundTrack
+
+_LOG = logging.getLogger(__name__)
+_OPEN_S = 20.0
+_JOIN_S = 3.0
+
+
+class LiveSession:
+    """Runs camera and microphone, files, streams or pushed data through a model. Thread-safe.
+
+        with LiveSession(video="0", audio="default") as session:
+            for result in session:
+                print(result.audible, result.peak_px)
+
+    Installs no signal handler and configures no logging. `error` says why it ended, None when it simply did.
+    """
+
+    def __init__(
+        self,
+        video: str = "0",
+        audio: str | None = None,
+        model: Localizer | str | Path | None = None,
+        device: str = "cpu",
+        *,
+        threads: int | None = None,
+        sinks: Sequence[str | ResultSink] = (),
+        on_result: Callable[[Result], None] | None = None,
+        sources: Sequence[Source] | None = None,
+        **options: Any,
+    ) -> None:
+        """`video`, `audio`: what --camera and --mic take ("push": frames and sound come by `push_frame`, `push_audio`).
+
+        `audio` None: a file's own sound, else the default microphone. `model`: a bundle folder, a `Localizer`, None for
+        the shipped bundle. `sources` replaces what the two would open. `options`: the fields of `LiveOptions`.
+        `on_result` is called in the inference thread. Raises `ConfigError`; opening happens in `start()`.
+        """
+        unknown = set(options) - set(LiveOptions.__dataclass_fields__)
+        if unknown:
+            raise ConfigError(f"LiveSession: unknown option {', '.join(sorted(unknown))}; see LiveOptions")
+        self.options = LiveOptions(**options)
+        self.options.check()
+        self.camera_ref = parse_camera(video)
+        self.mic_ref = parse_mic(audio, self.camera_ref)
+        self.localizer: Localizer | None = None
+        self.policy = ""
+        self.error: LvsError | None = None
+        self.ended = threading.Event()
+        self._model, self._device, self._threads = model, device, threads
+        self._given = sources
+        self._stats, self._flags, self._stop = StatsCollector(), Flags(), threading.Event()
+        self._outputs = Outputs(sinks, on_result)
+        self._track = SoundTrack(keep_s=30.0, offset_ms=self.options.av_offset_ms)
+        self._arrival = SoundArrival(self._track)
+        self._picture = PictureCheck()
+        self._pumps: list[SourcePump] = []
+        self._slot: FrameSlot[Offered] = FrameSlot()
+        self._ears: Ears | None = None
+        self._thread: threading.Thread | None = None
+        self._deadline_ns: int | None = None
+        self._watch_picture = False
+        self._pushed = 0
+        self._closed: bool | None = None
+        self._lock = threading.Lock()
+
+    # ---- life ----
+
+    def start(self) -> LiveSession:
+        """Open sources, model and sinks, then let everything run. Raises what could not be opened."""
+        if self._thread is not None:
+            return self
+        try:
+            sources = self._make_sources()
+            self.policy = decide_policy(self.options, sources)
+            self._watch_picture = any(s.has_picture and s.is_live for s in sources)
+            if self.policy == "all":
+                self._slot = FrameSlot(2 if self.options.paced else 1, lossless=True)
+            rules = PumpRules(
+                paced=self.options.paced, seconds=self.options.seconds, max_reconnects=self.options.max_reconnects
+            )
+            self._pumps = [SourcePump(s, self, self._stats, self._flags, self._stop, rules) for s in sources]
+            for pump in self._pumps:
+                pump.start()
+            self.localizer = self._load_model()  # while the devices open
+            self._await_open()
+            self._run(self.localizer)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Ask for the end; returns at once (safe in a signal handler). `wait` or `close` see it through."""
+        self._stop.set()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until the session has ended by itself or by `stop`; False when `timeout_s` passed first."""
+        return self.ended.wait(timeout_s)
+
+    def close(self) -> bool:
+        """End, join every thread, finish every sink; bounded. False when a device or sink did not let go in time."""
+        with self._lock:
+            if self._closed is not None:
+                return self._closed
+            self._stop.set()
+            self._stats.drop(DropReason.STOPPED, self._slot.close())
+            self._arrival.tell()
+            parts = [self._join_inference(), self._ears is None or self._ears.join(_JOIN_S)]
+            parts += [self._join_pump(pump) for pump in self._pumps]
+            parts.append(self._outputs.close())
+            self.ended.set()
+            self._closed = all(parts)
+            return self._closed
+
+    def __enter__(self) -> LiveSession:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Result]:
+        """Results as they come: all of them with policy `all`, else the newest each time. Raises why it ended."""
+        results = self._outputs.iterate()
+        self.start()
+        try:
+            while not results.drained:
+                result = results.take(0.1)
+                if result is not None:
+                    yield result
+        finally:
+            self.close()
+        if self.error is not None:
+            raise self.error
+
+    async def __aiter__(self) -> AsyncIterator[Result]:
+        """The same for `async for`; waiting happens in the loop's default executor."""
+        import asyncio
+
+        loop, results, end = asyncio.get_running_loop(), iter(self), object()
+        while (result := await loop.run_in_executor(None, next, results, end)) is not end:
+            assert isinstance(result, Result)
+            yield result
+
+    # ---- what is known ----
+
+    def stats(self) -> SessionStats:
+        """Everything counted so far."""
+        snapshot = self._stats.snapshot()
+        drops = dict(snapshot.drops)
+        for reason, count in self._outputs.drops().items():
+            drops[reason] = drops.get(reason, 0) + count
+        return replace(
+            snapshot,
+            drops=drops,
+            flags=self._flags.active(),
+            flags_seen=self._flags.seen(),
+            audio_gaps=self._track.gaps,
+            clock_settled=self._track.settled,
+            drift_ppm=self._track.drift_ppm,
+            slipped_s=max((pump.slipped_s for pump in self._pumps), default=0.0),
+            sinks=self._outputs.describe(),
+        )
+
+    @property
+    def window_s(self) -> float:
+        """Length of the audio window, seconds (0 before the model is there)."""
+        own = self.localizer.bundle.live_seconds if self.localizer else 0.0
+        return self.options.audio_seconds or own
+
+    @property
+    def ended_by_loss(self) -> bool:
+        """A source was lost after results had come: what they say stands."""
+        return isinstance(self.error, SourceLost) and self._stats.snapshot().processed > 0
+
+    @property
+    def sources(self) -> list[SourceInfo]:
+        """What each source delivers."""
+        return [pump.source.info for pump in self._pumps]
+
+    @property
+    def sink_errors(self) -> list[LvsError]:
+        """Why sinks died during the session."""
+        return list(self._outputs.errors)
+
+    # ---- data from the caller ----
+
+    def push_frame(self, frame_bgr: npt.NDArray[np.uint8], capture_ns: int | None = None) -> None:
+        """A frame (H, W, 3) uint8 BGR taken at `capture_ns` on `time.monotonic_ns` (None: now). video="push"."""
+        self._check_push(self.camera_ref, "push_frame")
+        now_ns = time.monotonic_ns()
+        with self._lock:
+            index, self._pushed = self._pushed, self._pushed + 1
+        frame = VideoFrame(frame_bgr, now_ns if capture_ns is None else capture_ns, now_ns, index, "caller")
+        self.take_frame(frame, frame.capture_ns)
+
+    def push_audio(self, samples: npt.NDArray[np.float32], sample_rate: int, capture_ns: int) -> None:
+        """Sound (n,) or (n, channels) float in [-1, 1] whose first sample was taken at `capture_ns`. audio="push"."""
+        self._check_push(self.mic_ref, "push_audio")
+        mono = np.asarray(samples, np.float32)
+        if mono.ndim == 2:
+            mono = mono.mean(axis=1, dtype=np.float32)
+        if mono.ndim != 1:
+            raise ConfigError(f"push_audio: samples {np.shape(samples)}; want (n,) or (n, channels)")
+        self.take_sound(SoundBlock(samples=mono, sample_rate=sample_rate, start_ns=capture_ns))
+
+    def end_push(self) -> None:
+        """No more frames will be pushed: what waits is still processed, then the session ends."""
+        self._slot.finish()
+
+    # ---- called by the pumps, in their threads ----
+
+    def take_frame(self, frame: VideoFrame, due_ns: int) -> None:
+        """Offer a frame to inference."""
+        self._stats.offer()
+        if self._watch_picture:
+            self._picture.add(frame.image_bgr, frame.capture_ns)
+            self._flags.put(names.FROZEN_PICTURE, self._picture.frozen)
+            self._flags.put(names.BLACK_PICTURE, self._picture.black)
+        lost = self._slot.put(Offered(frame, due_ns))
+        self._stats.drop(DropReason.STOPPED if self._slot.finished else DropReason.SUPERSEDED, lost)
+
+    def take_sound(self, block: SoundBlock) -> None:
+        """Add sound to the track and to the sinks."""
+        heard = self._track.add(block)
+        self._flags.put(names.MIC_DIGITAL_SILENCE, self._track.digital_silence)
+        if heard is not None:
+            self._outputs.put_sound(heard)
+            self._arrival.tell()
+        if self._track.dead:
+            raise SourceLost(f"--mic {self.mic_ref.text}: delivers digital zeros (muted, or its device is gone)")
+
+    def source_reopened(self, role: str) -> None:
+        """Start that side anew."""
+        if role == "mic" or len(self._pumps) == 1:
+            self._track.restart()
+        if role == "camera":
+            self._picture = PictureCheck()
+
+    def source_ended(self, role: str, error: LvsError | None) -> None:
+        """The end of the picture ends the session; the end of a sound file alone is flagged."""
+        self.error = self.error or error
+        if role == "camera" or error is not None:
+            self._slot.finish()
+        else:
+            self._flags.put(names.SOUND_ENDED, True)
+
+    # ---- inside ----
+
+    def _make_sources(self) -> list[Source]:
+        if self._given is not None:
+            return list(self._given)
+        o = self.options
+        return make_sources(
+            self.camera_ref,
+            self.mic_ref,
+            make_clock=EnvelopePtsClock,
+            size_px=o.size_px,
+            fps=o.fps,
+            mic_rate_hz=o.mic_rate_hz,
+            quiet=o.quiet,
+        )
+
+    def _load_model(self) -> Localizer:
+        if self._model is None or isinstance(self._model, (str, Path)):
+            return Localizer.from_bundle(self._model, self._device, self._threads)
+        return self._model
+
+    def _await_open(self) -> None:
+        end_s = time.monotonic() + _OPEN_S
+        for pump in self._pumps:
+            if not pump.opened.wait(max(0.0, end_s - time.monotonic())):
+                raise CaptureError(f"{pump.source.info.name}: did not open within {_OPEN_S:g} s")
+            if pump.error is not None:
+                raise pump.error
+
+    def _run(self, localizer: Localizer) -> None:
+        o = self.options
+        exact = self.policy == "all"
+        num_samples = round(self.window_s * self._track.ring.sample_rate)
+        if exact:
+            self._ears = ExactEars(localizer, self._track, self._arrival, num_samples, self._stats)
+        else:
+            self._ears = SharedEars(
+                localizer, self._track, num_samples, o.audio_rate_hz, self._stats, self._stop, self._fail
+            )
+        self._outputs.start(self._session_info(localizer), exact)
+        inference = Inference(localizer, self._ears, self._track, self._stats, self._flags, exact)
+        self._thread = threading.Thread(target=self._infer, args=(inference,), name="lvs-inference", daemon=True)
+        if o.seconds is not None and any(p.source.is_live for p in self._pumps):
+            self._deadline_ns = time.monotonic_ns() + round(o.seconds * 1e9)
+        self._ears.start()
+        self._thread.start()
+        for pump in self._pumps:
+            pump.go.set()
+
+    def _session_info(self, localizer: Localizer) -> SessionInfo:
+        infos = {pump.role: pump.source.info for pump in self._pumps}
+        picture = infos.get("camera", SourceInfo(name="push"))
+        has_sound = self.mic_ref.kind != "none"
+        return SessionInfo(
+            source=picture.name,
+            audio_source=self.mic_ref.text if has_sound else "",
+            size_px=picture.size_px,
+            fps=picture.fps,
+            sample_rate=self._track.ring.sample_rate if has_sound else None,
+            provider=localizer.provider,
+            precision=localizer.precision,
+            device=localizer.device,
+            bundle_name=localizer.bundle.name,
+            is_live=self._watch_picture or self.camera_ref.kind == "push",
+            wall_offset_ns=time.time_ns() - time.monotonic_ns(),
+            thresholds=dict(localizer.thresholds),
+        )
+
+    def _infer(self, inference: Inference) -> None:
+        try:
+            while not self._stop.is_set() and not self._outputs.wants_stop:
+                if self._deadline_ns is not None and time.monotonic_ns() >= self._deadline_ns:
+                    return
+                offered = self._slot.take(0.1)
+                if offered is not None:
+                    result, window = inference.run(offered, self._outputs.drops())
+                    self._stats.process(result, time.monotonic_ns(), window is not None)
+                    self._outputs.put(offered.frame, result, window)
+                elif self._slot.drained:
+                    return
+        except Exception as error:  # noqa: BLE001  (top of a thread: ends the session with the reason)
+            self._fail(error)
+        finally:
+            self._stop.set()
+            self._stats.drop(DropReason.STOPPED, self._slot.close())
+            self._outputs.results.finish()
+            self.ended.set()
+
+    def _fail(self, error: Exception) -> None:
+        if not isinstance(error, LvsError):
+            _LOG.error("the session failed", exc_info=error)
+            wrapped = LvsError(f"the session failed: {type(error).__name__}: {error}")
+            wrapped.__cause__ = error
+            error = wrapped
+        self.error = self.error or error
+        self._stop.set()
+
+    def _join_inference(self) -> bool:
+        if self._thread is None or self._thread is threading.current_thread():
+            return True
+        self._thread.join(_JOIN_S)
+        return not self._thread.is_alive()
+
+    def _join_pump(self, pump: SourcePump) -> bool:
+        done = pump.join(_JOIN_S)
+        if not done:
+            _LOG.error("%s %s did not close in time; its thread is left behind", pump.role, pump.source.info.name)
+        return done
+
+    def _check_push(self, ref: SourceRef, what: str) -> None:
+        if ref.kind != "push":
+            raise ConfigError(f"{what}: this session captures by itself; want LiveSession(video='push', audio='push')")
+        if self._thread is None:
+            raise ConfigError(f"{what}: the session is not started; use `with LiveSession(...) as session:`")

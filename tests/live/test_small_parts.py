@@ -1,0 +1,132 @@
+"""Slot, pairing, pacing, backoff, picture check: pure parts, time as an argument."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+
+from lvs_runtime.live import sync
+from lvs_runtime.live.backoff import Backoff
+from lvs_runtime.live.health import PictureCheck
+from lvs_runtime.live.pace import Pacer
+from lvs_runtime.live.slot import FrameSlot
+
+MS = 1_000_000
+
+
+class TestSlot:
+    def test_latest_keeps_the_newest_and_counts_the_rest(self):
+        slot = FrameSlot()
+        assert [slot.put(i) for i in range(4)] == [0, 1, 1, 1]
+        assert slot.take(0) == 3
+        assert slot.take(0) is None
+
+    def test_lossless_waits_for_room(self):
+        slot = FrameSlot(2, lossless=True)
+        putter = threading.Thread(target=lambda: [slot.put(i) for i in range(50)])
+        putter.start()
+        assert [slot.take(5) for _ in range(50)] == list(range(50))
+        putter.join(5)
+        assert not putter.is_alive()
+
+    def test_finish_lets_out_what_is_inside(self):
+        slot = FrameSlot(3, lossless=True)
+        slot.put(1)
+        slot.finish()
+        assert slot.put(2) == 1
+        assert not slot.drained
+        assert slot.take(0) == 1
+        assert slot.drained
+
+    def test_close_counts_what_it_throws_away_and_frees_a_waiting_put(self):
+        slot, lost = FrameSlot(1, lossless=True), []
+        slot.put(1)
+        putter = threading.Thread(target=lambda: lost.append(slot.put(2)))
+        putter.start()
+        assert slot.close() == 1
+        putter.join(5)
+        assert lost == [1]
+
+
+@dataclass
+class Sound:
+    end_ns: int
+
+
+class TestSync:
+    def test_nearest_sound_wins(self):
+        sounds = [Sound(0), Sound(100 * MS), Sound(200 * MS)]
+        assert sync.choose(140 * MS, sounds, 250 * MS) is sounds[1]
+        assert sync.choose(160 * MS, sounds, 250 * MS) is sounds[2]
+
+    def test_old_sound_is_no_sound(self):
+        assert sync.choose(600 * MS, [Sound(200 * MS)], 250 * MS) is None
+        assert sync.choose(0, [], 250 * MS) is None
+
+    def test_waits_only_while_it_can_pay(self):
+        assert sync.remaining_wait_ns(100 * MS, 100 * MS, 0) == 0
+        assert sync.remaining_wait_ns(100 * MS, 90 * MS, 0) == 15 * MS
+        assert sync.remaining_wait_ns(100 * MS, 90 * MS, 12 * MS) == 3 * MS
+        assert sync.remaining_wait_ns(100 * MS, 90 * MS, 20 * MS) == 0
+        assert sync.remaining_wait_ns(900 * MS, 90 * MS, 0) == 0  # the microphone stands still
+
+
+class TestPacer:
+    def test_stamps_follow_media_time_whatever_the_clock_does(self):
+        pacer = Pacer(paced=True)
+        assert pacer.stamp_ns(0, 1000) == 1000
+        assert pacer.stamp_ns(40 * MS, 999 * MS) == 1000 + 40 * MS
+
+    def test_paced_is_due_at_its_stamp_unpaced_at_once(self):
+        assert Pacer(paced=True).due_ns(50 * MS, 10 * MS) == 50 * MS
+        assert Pacer(paced=False).due_ns(50 * MS, 10 * MS) == 10 * MS
+
+    def test_back_pressure_moves_the_schedule_but_only_by_the_lateness_it_caused(self):
+        pacer = Pacer(paced=True)
+        pacer.hold(30 * MS)
+        assert pacer.due_ns(40 * MS, 20 * MS) == 40 * MS  # held, but not late
+        pacer.hold(30 * MS)
+        assert pacer.due_ns(80 * MS, 90 * MS) == 90 * MS  # 10 ms late, because held
+        assert pacer.due_ns(120 * MS, 135 * MS) == 130 * MS  # a slow decoder's 5 ms stay in the age
+        assert pacer.slipped_s == 0.01
+
+    def test_a_decoder_that_cannot_keep_up_slows_the_file_down(self):
+        pacer = Pacer(paced=True)
+        assert pacer.due_ns(40 * MS, 240 * MS) == 240 * MS
+        assert pacer.slipped_s == 0.2
+
+
+def test_backoff_doubles_to_its_limit_and_starts_over():
+    backoff = Backoff()
+    assert [backoff.next_s() for _ in range(5)] == [0.25, 0.5, 1.0, 2.0, 2.0]
+    backoff.reset()
+    assert backoff.next_s() == 0.25
+
+
+class TestPictureCheck:
+    def noisy(self, i):
+        return np.random.default_rng(i).integers(90, 110, (240, 320, 3), dtype=np.uint8)
+
+    def test_noise_is_alive(self):
+        check = PictureCheck()
+        for i in range(60):
+            check.add(self.noisy(i), i * 33 * MS)
+        assert not check.frozen
+        assert not check.black
+
+    def test_a_repeated_picture_is_frozen_until_it_moves(self):
+        check = PictureCheck()
+        for i in range(20):
+            check.add(self.noisy(1), i * 33 * MS)
+        assert check.frozen
+        check.add(self.noisy(2), 700 * MS)
+        assert not check.frozen
+
+    def test_black_for_a_second_is_black_and_not_frozen(self):
+        check = PictureCheck()
+        for i in range(40):
+            check.add(np.zeros((240, 320, 3), np.uint8), i * 33 * MS)
+            assert check.black == (i * 33 >= 1000)
+        assert not check.frozen
