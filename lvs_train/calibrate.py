@@ -87,8 +87,8 @@ def fit_logistic(positive: Sequence[float], negative: Sequence[float]) -> tuple[
     beta = np.array([5.0, 0.0])
     for _ in range(100):
         p = 1 / (1 + np.exp(-design @ beta))
-        gradient = design.T @ (weight * (p - y)) + 1e-4 * np.array([beta[0], 0])
-        hessian = (design * (weight * p * (1 - p))[:, None]).T @ design + np.diag([1e-4, 1e-9])
+        gradient = design.T @ (weight * (p - y)) + 1e-6 * np.array([beta[0], 0])
+        hessian = (design * (weight * p * (1 - p))[:, None]).T @ design + np.diag([1e-6, 1e-9])
         beta = beta - np.clip(np.linalg.solve(hessian, gradient), -5, 5)
     slope = max(float(beta[0]), 1.0)
     return float(x.mean() - beta[1] / slope), slope
