@@ -37,7 +37,7 @@ def choose(
     options: ExportOptions,
     stage: Callable[[str], None],
 ) -> Choice:
-    """Try the methods, keep the best; while its map correlation is below the gate, release the next convolutions to float.
+    """Try the methods, keep the best; while its correlation misses the gate, release the next convolutions to float.
 
     `evaluate` runs a graph on the calibration clips. The last attempt is returned even when it is still below: the
     gate on the parity clips decides.

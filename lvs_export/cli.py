@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
-from lvs_runtime.cli.common import run_cli
 
+from lvs_runtime.cli.common import run_cli
 from lvs_runtime.errors import ConfigError, LvsError
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich import box
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -31,7 +32,12 @@ def stages() -> Iterator[Callable[[str], None]]:
 def print_report(report: ExportReport) -> None:
     """The closing table on stdout."""
     console = Console()
-    table = Table(title=f"{report.path}  ({report.total_bytes / 1e6:.1f} MB)", title_justify="left")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        title=f"{report.path}  ({report.total_bytes / 1e6:.1f} MB)",
+        title_justify="left",
+    )
     for name in ("part", "precision"):
         table.add_column(name)
     for name in ("MB", "worst", "mean", "corr.", "moved", "in box", "ms"):
@@ -39,12 +45,12 @@ def print_report(report: ExportReport) -> None:
     for part in report.parts:
         megabytes = f"{part.num_bytes / 1e6:.2f}"
         table.add_row(part.file, part.precision, megabytes, *_cells(part.errors), f"{part.ms:.1f}")
-    table.add_row("image + audio", "", "", *_cells(report.both), "")
+    table.add_row("both", "", "", *_cells(report.both), "")
     console.print(table)
     console.print(
-        "worst, mean: error of the similarity map against torch float32; corr.: its correlation; moved: clips whose peak "
-        f"changed cell; in box: peaks on the sounding object (change against torch); ms: median, this CPU. Clips: "
-        f"{report.material}",
+        "worst, mean: error of the similarity map against torch float32; corr.: its correlation; moved: clips whose "
+        "peak changed cell; in box: peaks on the sounding object, and the change against torch; ms: median, this CPU. "
+        f"Clips: {report.material}",
         style="dim",
     )
     if any(part.precision == "fp16" for part in report.parts):
@@ -55,11 +61,11 @@ def print_report(report: ExportReport) -> None:
 
 def _cells(errors: MapErrors) -> list[str]:
     correlation = "flat" if errors.correlation is None else f"{errors.correlation:.4f}"
-    box = "-"
+    hits = "-"
     if errors.peak_in_box is not None and errors.peak_in_box_torch is not None:
-        box = f"{errors.peak_in_box:.0%} ({errors.peak_in_box - errors.peak_in_box_torch:+.0%})"
+        hits = f"{errors.peak_in_box:.0%} {errors.peak_in_box - errors.peak_in_box_torch:+.0%}"
     moved = f"{errors.peak_moved}/{errors.clips}"
-    return [f"{errors.worst:.1e}", f"{errors.mean:.1e}", correlation, moved, box]
+    return [f"{errors.worst:.1e}", f"{errors.mean:.1e}", correlation, moved, hits]
 
 
 def _finish(progress: Progress) -> None:

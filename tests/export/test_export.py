@@ -1,0 +1,117 @@
+"""Whole exports: what the manifest says, what the runtime computes from the bundle, and what a failure leaves."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from lvs_export.export import export_bundle
+from lvs_export.options import ExportOptions
+from lvs_export.precision import Precision
+from lvs_runtime.bundle import Bundle
+from lvs_runtime.errors import BundleError, ConfigError, ParityError
+from lvs_runtime.localizer import Localizer
+
+WORST = {"fp32": 1e-5, "fp16": 2e-3, "int8": 0.1}
+
+
+def test_the_bundle_runs_and_equals_torch(exported, truth):
+    localizer = Localizer.from_bundle(exported.path, threads=1)
+    assert localizer.precision == exported.path.name
+    for clip, want in zip(truth.clips, truth.maps, strict=True):
+        frame = np.ascontiguousarray(clip.image[0, :, :, ::-1])
+        found = localizer.localize(frame, clip.waveform[0], 16_000).similarity_map
+        assert np.abs(found - want).max() < WORST[localizer.precision]
+        assert np.corrcoef(found.ravel(), want.ravel())[0, 1] > 0.9
+
+
+def test_the_fused_graph_equals_the_split_ones(exported, truth):
+    """Opened from its path, as any user of ONNX would: its weights lie in the two other files."""
+    localizer = Localizer.from_bundle(exported.path, threads=1)
+    fused = onnxruntime.InferenceSession(str(exported.path / "model.onnx"), providers=["CPUExecutionProvider"])
+    clip = truth.clips[0]
+    (found,) = fused.run(["similarity"], {"image": clip.image, "waveform": clip.waveform})
+    split = localizer.similarity(localizer.embed_prepared(clip.image), localizer.embed_audio(clip.waveform[0]))
+    assert found.shape == (1, 14, 14)
+    np.testing.assert_allclose(found[0], split, atol=1e-6)
+
+
+def test_sizes(fp32, fp16, int8):
+    total = {e.path.name: sum(f.stat().st_size for f in e.path.iterdir()) / 1e6 for e in (fp32, fp16, int8)}
+    assert total["fp32"] < 91
+    assert total["fp16"] < 48
+    assert total["int8"] < 26
+    assert all((e.path / "model.onnx").stat().st_size < 2e5 for e in (fp32, fp16, int8))
+
+
+def test_manifest(fp16, checkpoint):
+    manifest = json.loads((fp16.path / "manifest.json").read_bytes())
+    assert manifest["parts"]["fused"]["external"] == ["audio.onnx", "image.onnx"]
+    assert manifest["audio"]["live_seconds"] == 1.0
+    assert manifest["thresholds"] == checkpoint.thresholds
+    assert manifest["licence"] == "CC0-1.0"
+    assert manifest["metrics"] == {"drawn": 0.5}
+    assert manifest["training"]["command"] == "lvs-train --config x.toml"
+    assert manifest["training"]["checkpoint"] == "seeded.pt"
+    assert len(manifest["training"]["checkpoint_sha256"]) == 64
+    assert manifest["parity"]["map_errors"]["both"]["worst"] < manifest["parity"]["tolerance"] == 2e-3
+    assert "+" not in manifest["tools"]["torch"]
+    assert Bundle.open(fp16.path).manifest.parts["audio"].precision == "fp16"
+
+
+def test_half_and_float_errors(fp32, fp16):
+    assert fp32.report.both.worst < 1e-5
+    assert fp32.report.both.peak_moved == 0
+    assert 1e-5 < fp16.report.both.worst < 2e-3
+    assert fp16.report.both.correlation > 0.9999
+
+
+def test_int8_names_its_ranges(int8):
+    recipes = json.loads((int8.path / "manifest.json").read_bytes())["parity"]["int8"]
+    for part in ("image", "audio"):
+        tried = recipes[part]["mean_errors"]
+        assert {"MinMax", "Percentile"} <= set(tried)
+        assert tried[recipes[part]["ranges"]] == min(tried["MinMax"], tried["Percentile"])
+
+
+def test_a_failed_export_leaves_the_old_bundle(checkpoint, clips, fp32, tmp_path):
+    out = tmp_path / "bundle"
+    out.mkdir()
+    for file in fp32.path.iterdir():
+        (out / file.name).hardlink_to(file)
+    before = {file.name: (file.stat().st_ino, file.stat().st_mtime_ns) for file in out.iterdir()}
+    options = ExportOptions(precision=Precision.FP16, tolerance=1e-9, threads=1)
+    with pytest.raises(ParityError, match="nothing written"):
+        export_bundle(checkpoint, out, options, clips)
+    assert {file.name: (file.stat().st_ino, file.stat().st_mtime_ns) for file in out.iterdir()} == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["bundle"]
+    Bundle.open(out)
+
+
+def test_nothing_is_computed_for_a_folder_that_cannot_be_written(checkpoint, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ConfigError, match=r"file is a file; name a folder"):
+        export_bundle(checkpoint, tmp_path / "file")
+    with pytest.raises(BundleError, match=r"file is not a writable folder"):
+        export_bundle(checkpoint, tmp_path / "file" / "bundle")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"format": "plan"}, "want one of onnx, engine, rtx"),
+        ({"tolerance": 0.0}, "want a number between 0 and 1"),
+        ({"format": "rtx", "precision": Precision.INT8}, "--format rtx with int8"),
+    ],
+)
+def test_options_that_make_no_sense(fields, words):
+    with pytest.raises(ConfigError, match=words):
+        ExportOptions(**fields)
+
+
+def test_audio_seconds_out_of_range(checkpoint, tmp_path):
+    with pytest.raises(ConfigError, match=r"want 0\.5 to 10"):
+        export_bundle(checkpoint, tmp_path / "b", ExportOptions(audio_seconds=60.0))
