@@ -14,7 +14,17 @@ from lvs_runtime.errors import SinkError
 from lvs_runtime.sinks import SessionInfo, open_sink
 
 ROOT = Path(__file__).parents[2]
-DEMANDED = "frame_index capture_ns age_ms av_skew_ms audible confidence peak_px boxes_px provider".split()
+DEMANDED = [
+    "frame_index",
+    "capture_ns",
+    "age_ms",
+    "av_skew_ms",
+    "audible",
+    "confidence",
+    "peak_px",
+    "boxes_px",
+    "provider",
+]
 
 WRITER = """
 import sys, numpy as np

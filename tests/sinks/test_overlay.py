@@ -98,7 +98,9 @@ def test_heat_at_the_threshold_is_half_for_every_threshold() -> None:
     for threshold in np.linspace(0.05, 0.95, 19):
         low, mid, high = stops = heat_stops(float(threshold))
         assert 0 < low < mid < high <= 1
-        np.testing.assert_allclose(heat(np.array([0, low, mid, high, 1], np.float32), stops), [0, 0, 0.5, 1, 1], atol=1e-6)
+        np.testing.assert_allclose(
+            heat(np.array([0, low, mid, high, 1], np.float32), stops), [0, 0, 0.5, 1, 1], atol=1e-6
+        )
 
 
 def test_smooth_passes_through_the_cells() -> None:

@@ -75,13 +75,16 @@ def make_app(hub: Hub, guard: Guard, state: Callable[[], dict[str, Any]]) -> Sta
         refused = refusal(socket.headers, socket.query_params)
         if refused is None and not guard.origin_ok(socket.headers):
             refused = PlainTextResponse("This WebSocket belongs to another page.\n", 403, HEADERS)
-        if refused is None and not hub.has_room():
+        if refused is None and not hub.take_place():
             refused = PlainTextResponse(f"All {hub.max_viewers} places are taken.\n", 503, HEADERS)
         if refused is not None:
             await socket.send_denial_response(refused)
             return
-        await socket.accept()
-        await hub.serve(socket)
+        try:
+            await socket.accept()
+            await hub.serve(socket)
+        finally:
+            hub.give_place_back()
 
     pages = [Route(path, file) for path in _FILES]
     return Starlette(routes=[*pages, Route("/api/state", api_state), WebSocketRoute("/ws", live)])

@@ -49,6 +49,10 @@ class Viewer:
         self._columns.append(message)
         self._news.set()
 
+    def wake(self) -> None:
+        """Let `send_next` return now."""
+        self._news.set()
+
     def acknowledge(self, now_ns: int) -> None:
         """The page has drawn the oldest picture in flight."""
         if self._in_flight:
@@ -89,14 +93,20 @@ class Hub:
         self.refused = 0
         self.let_go = 0  # slow or sleeping viewers that were disconnected
         self._hello = hello
+        self._places_taken = 0
         self._ended = False
 
-    def has_room(self) -> bool:
-        """One more viewer may come; otherwise the refusal is counted."""
-        if len(self.viewers) < self.max_viewers:
+    def take_place(self) -> bool:
+        """Reserve a place for one more viewer, to be given back; when all are taken, the refusal is counted."""
+        if self._places_taken < self.max_viewers:
+            self._places_taken += 1
             return True
         self.refused += 1
         return False
+
+    def give_place_back(self) -> None:
+        """A viewer that had a place has gone."""
+        self._places_taken -= 1
 
     def picture(self, message: bytes, capture_ns: int) -> None:
         """To every viewer."""
@@ -117,18 +127,22 @@ class Hub:
         try:
             done, _ = await asyncio.wait({sender, receiver}, return_when=asyncio.FIRST_COMPLETED)
             self.let_go += receiver not in done and not self._ended
-        finally:
-            self.viewers.discard(one)
             for task in (sender, receiver):
                 task.cancel()
             for outcome in await asyncio.gather(sender, receiver, return_exceptions=True):
                 _report(outcome)
             with suppress(*_gone()):
                 await asyncio.wait_for(socket.close(1001 if self._ended else 1008), SEND_TIMEOUT_S)
+        finally:
+            sender.cancel()
+            receiver.cancel()
+            self.viewers.discard(one)
 
     def end(self) -> None:
         """Tell every viewer that the session is over; `serve` then closes them."""
         self._ended = True
+        for one in self.viewers:
+            one.wake()
 
     async def _send_loop(self, one: Viewer) -> None:
         """Ends when the viewer is too slow or the session is over; a closed socket raises."""

@@ -134,7 +134,9 @@ class PageServer:
         if self._thread is None or self._server is None:
             return True
         self._call(self._hub.end)
-        time.sleep(0.15 if self.has_viewers else 0.0)  # lets the farewell out before uvicorn closes the sockets
+        until = time.monotonic() + min(1.0, timeout_s / 2)
+        while self.has_viewers and time.monotonic() < until:  # the farewell goes out before uvicorn closes the sockets
+            time.sleep(0.01)
         self._server.should_exit = True
         self._thread.join(timeout_s)
         return not self._thread.is_alive()

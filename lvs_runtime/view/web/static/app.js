@@ -5,6 +5,7 @@ import { Strips } from "./strips.js";
 
 const FLOOR_DBFS = -70;
 const STALLED_MS = 1500;
+const STRIPS_MS = 60; // the strips move slowly: no need to draw them with each picture
 const CAPTIONS = { silent: "silent", unseen: "heard, not in view", seen: "heard, in view" };
 const DROP_WORDS = {
   superseded: "superseded", corrupt_frame: "corrupt", audio_gap: "sound gaps", no_audio: "without sound",
@@ -16,7 +17,7 @@ const canvas = $("picture");
 const painter = new Painter();
 const strips = new Strips($("spectrum"), $("timeline"));
 const options = { heat: true, boxes: true, opacity: 1 };
-const view = { bitmap: null, result: null, info: null, paused: false, dirty: false, lastAt: 0, ended: false, hold: -120, holdAt: 0, received: 0, shown: 0 };
+const view = { bitmap: null, result: null, info: null, paused: false, dirty: false, lastAt: 0, ended: false, hold: -120, holdAt: 0, received: 0, shown: 0, stripsAt: 0 };
 
 // ---- connection -----------------------------------------------------------------------------------------------
 
@@ -167,8 +168,11 @@ function tick() {
   if (view.dirty) {
     view.dirty = false;
     drawPicture();
-    strips.draw();
-    drawCells();
+    if (performance.now() - view.stripsAt > STRIPS_MS) {
+      view.stripsAt = performance.now();
+      strips.draw();
+      drawCells();
+    }
   }
   const silentMs = performance.now() - view.lastAt;
   if (view.lastAt && silentMs > STALLED_MS && ["live", "stalled"].includes(document.body.dataset.link)) {
