@@ -43,8 +43,8 @@ def test_ciou_toy():
 
 def test_masks_equal_the_released_lines():
     rng = np.random.default_rng(0)
-    maps = [rng.random((14, 14)).astype(np.float32) for _ in range(100)]
-    maps += [np.round(m, 1) for m in maps[:30]]  # ties
+    maps = [rng.random((14, 14)).astype(np.float32) for _ in range(40)]
+    maps += [np.round(m, 1) for m in maps[:20]]  # ties
     for cells in maps:
         np.testing.assert_array_equal(median_mask(cells), released_mask(cells))
 
@@ -72,7 +72,35 @@ def test_ciou_of_the_disc():
     assert ciou(centre_disc(), everything) == pytest.approx(25_084 / 50_176)
     assert ciou(centre_disc(), median_mask(centre_disc()).astype(float)) == 1.0
     assert ciou(centre_disc(), np.zeros((224, 224))) == 0.0
-    assert np.isnan(ciou(np.full((14, 14), -1.0), np.zeros((224, 224))))
+    assert np.isnan(ciou(np.full((14, 14), -1.0), np.zeros((224, 224)), "lvs"))
+
+
+def test_constant_and_nan_maps_raise_but_under_the_released_protocol():
+    target = np.zeros((224, 224))
+    target[:112] = 1
+    nan = centre_disc()
+    nan[3, 3] = np.nan
+    assert ciou(np.full((14, 14), 0.3), target, "lvs") == 0.5  # the whole picture
+    assert ciou(np.full((14, 14), -0.3), target, "lvs") == 0
+    assert ciou(nan, target, "lvs") == 0  # silently
+    for protocol in (None, "ez_vsl", "slavc"):
+        with pytest.raises(ConfigError, match=r"0\.3 everywhere"):
+            ciou(np.full((14, 14), 0.3), target, protocol)
+        with pytest.raises(ConfigError, match="1 cells that are NaN"):
+            ciou(nan, target, protocol)
+
+
+def test_range_and_size_of_the_map_do_not_matter():
+    cells = np.random.default_rng(3).random((14, 14)).astype(np.float32)
+    target = boxes_to_target([(0.1, 0.3, 0.7, 0.8)])
+    large = cv2_resize(cells)
+    assert ciou(cells, target) == ciou(large, target)
+    assert ciou(cells * 64 - 17, target) == pytest.approx(ciou(cells, target), abs=1e-4)
+
+
+def cv2_resize(cells):
+    cv2 = pytest.importorskip("cv2")
+    return cv2.resize(cells, (224, 224), interpolation=cv2.INTER_LINEAR)
 
 
 def test_success_and_auc():
@@ -111,7 +139,7 @@ def test_boxes_truncate_and_survive_the_published_overflow():
         (lambda: ciou(np.ones((1, 14, 14)), np.ones((224, 224))), r"shape \(1, 14, 14\)"),
         (lambda: ciou(centre_disc(), np.ones((14, 14))), r"want \(224, 224\)"),
         (lambda: ciou(centre_disc(), np.full((224, 224), 255)), "divide 8 bits by 255"),
-        (lambda: ciou(centre_disc(), np.ones((224, 224)), protocol="best"), "possible: lvs"),
+        (lambda: ciou(centre_disc(), np.ones((224, 224)), protocol="best"), "possible: lvs, ssl_tie"),
         (lambda: ciou_of_mask(np.ones((4, 4)), np.ones((4, 4))), "want bool"),
         (lambda: auc([]), "at least one"),
         (lambda: ciou_success([33.9, 40.0]), "not percent"),
