@@ -33,7 +33,9 @@ def _spread(length: int, knots: int) -> npt.NDArray[np.float32]:
     return weights
 
 
-def value_noise(rng: np.random.Generator, height: int, width: int, cells_y: int, cells_x: int, octaves: int = 1) -> Field:
+def value_noise(
+    rng: np.random.Generator, height: int, width: int, cells_y: int, cells_x: int, octaves: int = 1
+) -> Field:
     """Smooth noise (height, width) in [0, 1] with `cells_y` x `cells_x` cells in its coarsest octave."""
     total = np.zeros((height, width), np.float32)
     weight, sum_weights = 1.0, 0.0
@@ -106,7 +108,7 @@ def _pattern(rng: np.random.Generator, kind: str, across: Field, down: Field, he
         return np.asarray(signs * 0.5 + 0.5, np.float32)
     if kind == "dots":
         other = (down * np.float32(np.cos(angle)) - across * np.float32(np.sin(angle))) / np.float32(pitch)
-        near = length(np.mod(along, 1.0) - 0.5, np.mod(other, 1.0) - 0.5)
+        near = length(*(np.asarray(np.mod(v, 1.0) - 0.5, np.float32) for v in (along, other)))
         return _soft_step(np.float32(rng.uniform(0.15, 0.35)) - near, 0.08)
     if kind == "planks":
         grain = value_noise(rng, height, width, int(rng.integers(20, 50)), 3, 2)

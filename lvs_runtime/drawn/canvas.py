@@ -26,7 +26,7 @@ def _ruler(first_px: int, count: int, origin_px: float, unit_px: float) -> Field
     return np.asarray((np.arange(first_px, first_px + count) + 0.5 - origin_px) / unit_px, np.float32)
 
 
-def length(x: Field, y: Field) -> Field:
+def length(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> Field:
     """Length of the vectors (x, y); several times faster than `np.hypot`, which guards against overflow."""
     return np.asarray(np.sqrt(x * x + y * y), np.float32)
 
@@ -65,12 +65,13 @@ class Canvas:
         self.outside: Field = np.full(shape, 9.0, np.float32)
         self.light: Field = np.asarray(1.06 - 0.16 * (0.6 * across + down), np.float32)  # from the upper left
 
-    def fill(
-        self, field: Field, colour: Colour, opacity: float = 1.0, *, glow: float = 0.0, lit: bool = True, edge: bool = True
-    ) -> None:
-        """Paint where `field` < 0. `glow` > 0 softens the edge to that width; `edge` False keeps it off the outline."""
-        if edge:
-            np.minimum(self.outside, field, out=self.outside)
+    def fill(self, field: Field, colour: Colour, opacity: float = 1.0, *, glow: float = 0.0, lit: bool = True) -> None:
+        """Paint a part of the object where `field` < 0. `glow` > 0 softens the edge to that width (object units)."""
+        np.minimum(self.outside, field, out=self.outside)
+        self.mark(field, colour, opacity, glow=glow, lit=lit)
+
+    def mark(self, field: Field, colour: Colour, opacity: float = 1.0, *, glow: float = 0.0, lit: bool = True) -> None:
+        """Paint a detail: as `fill`, but the object's outline, shadow and box take no notice of it."""
         cover = 0.5 - field * (self.sharp if glow <= 0 else np.float32(1.0 / glow))
         np.clip(cover, 0.0, 1.0, out=cover)
         if opacity < 1.0:
@@ -101,7 +102,7 @@ class Canvas:
 
     def box(self, width: int, height: int) -> Box:
         """The smallest box round what was painted (outline and shadow out), clipped to a picture of that size, px."""
-        solid = self.outside < 0.5 / self.sharp
+        solid = self.outside < 0.0
         columns = np.flatnonzero(solid.any(axis=0)) + self.left
         rows = np.flatnonzero(solid.any(axis=1)) + self.top
         x0, x1 = np.clip([columns[0], columns[-1] + 1], 0, width)
@@ -146,9 +147,9 @@ class Canvas:
 
     def slab(self, cx: float, cy: float, hx: float, hy: float, radius: float = 0.0) -> Field:
         """A rectangle of half sides `hx`, `hy` with rounded corners."""
-        dx = np.abs(self.x - np.float32(cx)) - np.float32(hx - radius)
-        dy = np.abs(self.y - np.float32(cy)) - np.float32(hy - radius)
-        far = length(np.maximum(dx, 0.0), np.maximum(dy, 0.0))
+        dx = np.asarray(np.abs(self.x - np.float32(cx)) - np.float32(hx - radius), np.float32)
+        dy = np.asarray(np.abs(self.y - np.float32(cy)) - np.float32(hy - radius), np.float32)
+        far = length(dx.clip(min=0.0), dy.clip(min=0.0))
         return np.asarray(far + np.minimum(np.maximum(dx, dy), 0.0) - np.float32(radius), np.float32)
 
     def stroke(self, start: Point, end: Point, radius: float) -> Field:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import pi, sin
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 WIDE = 16 / 9  # width over height that the distances are meant for
 Floats = npt.NDArray[np.float64]
-Track = tuple[Floats, Floats, float]  # x, y (both in picture heights) at every time, and the half height
+CANDIDATES = 400  # drawn at once, of which those that keep clear of each other are taken
+LONGEST_S = 20.0  # of a longer scene only this much is kept free of collisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,48 +33,44 @@ class Path:
 
 
 def wander(rng: np.random.Generator, count: int, seconds: float) -> list[Path]:
-    """`count` (up to 6) paths, as lively as `seconds` without a collision allow."""
-    times = np.linspace(0, seconds, max(2, round(6 * seconds)))
+    """`count` (up to 5) paths, as lively as `seconds` without a collision allow."""
+    times = np.linspace(0, min(seconds, LONGEST_S), max(2, round(4 * min(seconds, LONGEST_S))))
     for attempt in range(200):
-        liveliness = 1.0 - 0.95 * attempt / 200
-        paths: list[Path] = []
-        tracks: list[Track] = []
-        for _ in range(40 * count):
-            path = _path(rng, liveliness)
-            track = _track(path, times)
-            if all(_apart(track, other) for other in tracks):
-                paths.append(path)
-                tracks.append(track)
-                if len(paths) == count:
-                    return paths
+        draws = _draw(rng, CANDIDATES, 0.985**attempt)
+        tracks = draws.home[..., None] + draws.reach[..., None] * np.sin(
+            2 * pi * (draws.rate_hz[..., None] * times + draws.start[..., None])
+        )
+        tracks[:, 0] *= WIDE
+        chosen: list[int] = []
+        free = np.ones(CANDIDATES, bool)
+        while free.any():
+            pick = int(np.flatnonzero(free)[0])
+            chosen.append(pick)
+            if len(chosen) == count:
+                return [draws.path(k) for k in chosen]
+            gap = 1.02 * (draws.scale + draws.scale[pick])
+            near = (np.abs(tracks - tracks[pick]) < gap[:, None, None]).all(axis=1).any(axis=1)
+            free &= ~near
     raise AssertionError(f"no room for {count} objects")
 
 
-def _path(rng: np.random.Generator, liveliness: float) -> Path:
-    scale = float(rng.uniform(0.165, 0.2))
-    room_x, room_y = 0.5 - 1.08 * scale / WIDE, 0.5 - 1.08 * scale
-    reach = float(rng.uniform(0.1, 0.2)) * liveliness, float(rng.uniform(0.08, 0.2)) * liveliness
-    reach = min(reach[0], 0.9 * room_x), min(reach[1], 0.9 * room_y)
-    slack = room_x - reach[0], room_y - reach[1]
-    return Path(
-        home=(0.5 + float(rng.uniform(-1, 1)) * slack[0], 0.5 + float(rng.uniform(-1, 1)) * slack[1]),
-        reach=reach,
-        rate_hz=(float(rng.uniform(0.05, 0.13)), float(rng.uniform(0.05, 0.13))),
-        start=(float(rng.random()), float(rng.random())),
-        scale=scale,
-    )
+class _Draws(NamedTuple):
+    """Candidates: (n, 2) arrays of x and y values, and (n,) half heights; in shares of the picture, as in `Path`."""
+
+    home: Floats
+    reach: Floats
+    rate_hz: Floats
+    start: Floats
+    scale: Floats
+
+    def path(self, k: int) -> Path:
+        home, reach, rate_hz, start = ((float(v[k, 0]), float(v[k, 1])) for v in self[:4])
+        return Path(home, reach, rate_hz, start, float(self.scale[k]))
 
 
-def _track(path: Path, times: Floats) -> Track:
-    x, y = (
-        path.home[axis] + path.reach[axis] * np.sin(2 * pi * (path.rate_hz[axis] * times + path.start[axis]))
-        for axis in (0, 1)
-    )
-    return x * WIDE, y, path.scale
-
-
-def _apart(track: Track, other: Track) -> bool:
-    """Whether two objects' squares never touch."""
-    gap = 1.02 * (track[2] + other[2])
-    near = (np.abs(track[0] - other[0]) < gap) & (np.abs(track[1] - other[1]) < gap)
-    return not bool(near.any())
+def _draw(rng: np.random.Generator, n: int, liveliness: float) -> _Draws:
+    scale = rng.uniform(0.155, 0.19, n)
+    room = np.stack([0.5 - 1.08 * scale / WIDE, 0.5 - 1.08 * scale], axis=1)
+    reach = np.minimum(rng.uniform((0.1, 0.08), 0.2, (n, 2)) * liveliness, 0.9 * room)
+    home = 0.5 + rng.uniform(-1, 1, (n, 2)) * (room - reach)
+    return _Draws(home, reach, rng.uniform(0.08, 0.18, (n, 2)), rng.random((n, 2)), scale)

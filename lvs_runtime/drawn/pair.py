@@ -14,11 +14,12 @@ import numpy.typing as npt
 from ..errors import ConfigError
 from .canvas import Box
 from .picture import CLASSES, draw_picture
-from .sounds import SAMPLE_RATE, SOUNDS, Wave, level, room_noise
+from .sounds import SOUNDS, level, room_noise
+from .synthesis import SAMPLE_RATE, Wave
 
 SILENCE = "silence"
 NOWHERE: Box = (0, 0, 0, 0)
-assert CLASSES == tuple(SOUNDS)
+assert tuple(SOUNDS) == CLASSES
 
 
 class Pair(NamedTuple):
