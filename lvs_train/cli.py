@@ -74,6 +74,20 @@ class Evaluate:
     """Show a traceback with an error."""
 
 
+@dataclass(kw_only=True)
+class Clips:
+    """Write what a recipe trains on as clips: to look at, to hear, to calibrate int8 with (lvs-export --calib)."""
+
+    config: RecipePath
+    """The recipe whose training pairs are written."""
+    out: Path
+    """New folder: frames/<id>.jpg and audio/<id>.wav."""
+    number: int = 64
+    """How many."""
+    debug: bool = False
+    """Show a traceback with an error."""
+
+
 def train(args: Train) -> int:
     """Run the recipe, calibrate, and say where the result lies and what to do next."""
     import torch
@@ -114,6 +128,15 @@ def _calibrate(recipe: Recipe, path: Path, device: torch.device) -> dict[str, fl
     save(path, checkpoint)
     save(path.with_suffix(".safetensors"), checkpoint)
     return checkpoint.thresholds
+
+
+def clips(args: Clips) -> int:
+    """Draw pairs with the full window as the last stage draws them, and write them."""
+    from .config import load_recipe
+    from .data.clips import write_clips
+
+    print(f"{write_clips(load_recipe(args.config), args.out, args.number)} clips in {args.out}")
+    return 0
 
 
 def evaluate(args: Evaluate) -> int:
@@ -189,8 +212,11 @@ def pick_device(name: str) -> torch.device:
 def main() -> None:
     """Entry point of `lvs-train`."""
     commands: dict[str, tuple[Any, Any]] = {
-        "train": (Train, train), "calibrate": (Calibrate, calibrate), "evaluate": (Evaluate, evaluate)
-    }  # fmt: skip
+        "train": (Train, train),
+        "calibrate": (Calibrate, calibrate),
+        "clips": (Clips, clips),
+        "evaluate": (Evaluate, evaluate),
+    }
     named = sys.argv[1:2] and sys.argv[1] in commands
     name = sys.argv[1] if named else "train"
     kind, function = commands[name]

@@ -151,3 +151,16 @@ def test_tiles_and_boxes():
     for box in free_boxes(np.random.default_rng(1), 3, 224, 0.3, 0.6):
         assert 0 <= box[0] < box[2] <= 224
         assert 0 <= box[1] < box[3] <= 224
+
+
+def test_recipe_as_clips(tmp_path):
+    from lvs_runtime.errors import ConfigError
+    from lvs_train.config import from_mapping
+    from lvs_train.data.clips import write_clips
+
+    recipe = from_mapping({"stages": [{"name": "a", "steps": 1, "batch_size": 4}]})
+    assert write_clips(recipe, tmp_path / "clips", 5) == 5
+    pair = ClipPairs(tmp_path / "clips", AUDIO, IMAGE).draw(np.random.default_rng(0), 48000)
+    assert pair.image.shape == (224, 224, 3)
+    with pytest.raises(ConfigError, match="holds clips already"):
+        write_clips(recipe, tmp_path / "clips", 5)
