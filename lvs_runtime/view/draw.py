@@ -81,7 +81,7 @@ def frame_corners(image: Image, box: tuple[int, int, int, int], thick: int, colo
     """The four corners of a box x0, y0, x1, y1 (exclusive), with a dark edge so that they show on any ground."""
     x0, y0, x1, y1 = box
     arm = max(2 * thick, min(x1 - x0, y1 - y0) // 4)
-    for grow, paint, opacity in ((1, (0, 0, 0), 0.55), (0, color, 1.0)):
+    for grow, paint, opacity in ((1, (0, 0, 0), 0.7), (0, color, 1.0)):
         for left, right in ((x0, min(x0 + arm, x1)), (max(x1 - arm, x0), x1)):
             for top in (y0, y1 - thick):
                 fill(image, (left - grow, top - grow, right + grow, top + thick + grow), paint, opacity)

@@ -83,7 +83,7 @@ class Overlay:
             frame_corners(image, (x0, y0, x1, y1), thick, _WHITE)
         x, y = (int((value + 0.5) * factor) for value in result.peak_px)
         radius = max(5.0, 8 * scale)
-        spot(image, (x, y), radius + 1.5, (0, 0, 0), inner=radius - 3.5, opacity=0.55)
+        spot(image, (x, y), radius + 1.5, (0, 0, 0), inner=radius - 3.5, opacity=0.7)
         spot(image, (x, y), radius, _WHITE, inner=radius - 2)
         spot(image, (x, y), max(1.5, 1.8 * scale), _WHITE)
 

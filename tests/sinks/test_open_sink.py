@@ -52,7 +52,7 @@ def test_bad_forms_name_the_good_ones(spec: str, says: str) -> None:
 
 
 def test_a_network_host_demands_a_token() -> None:
-    with pytest.raises(ConfigError, match="--web-token"):
+    with pytest.raises(ConfigError, match="LVS_WEB_TOKEN"):
         open_sink("web", web_host="0.0.0.0")
     with pytest.raises(ConfigError, match="8 or more"):
         open_sink("web", web_host="0.0.0.0", web_token="short")

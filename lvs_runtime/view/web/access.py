@@ -34,7 +34,7 @@ def check_binding(host: str, token: str | None) -> None:
     if token is None and not is_loopback(host):
         raise ConfigError(
             f"web host {host}: this shows camera and microphone to the whole network, so a token is needed: "
-            f"--web-token $(python3 -c 'import secrets; print(secrets.token_hex(8))'), or keep to 127.0.0.1"
+            f"export LVS_WEB_TOKEN=$(python3 -c 'import secrets; print(secrets.token_hex(8))'), or keep to 127.0.0.1"
         )
 
 

@@ -36,7 +36,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 _NO_TOKEN = "This page is guarded. Open the address that the program printed: it ends in ?token=...\n"
-_BAD_HOST = "This page answers only under localhost or 127.0.0.1. Start with --web-host and --web-token to share it.\n"
+_BAD_HOST = "This page answers only under localhost or 127.0.0.1. To share it, use --web-host and LVS_WEB_TOKEN.\n"
 
 
 def make_app(hub: Hub, guard: Guard, state: Callable[[], dict[str, Any]]) -> Starlette:

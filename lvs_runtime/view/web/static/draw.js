@@ -91,7 +91,7 @@ export class Painter {
 
   #marks(context, result, area) {
     const unit = area.width / result.image_size_px[0];
-    const thick = Math.max(2, area.width / 400);
+    const thick = Math.max(2, area.width / 290);
     for (const box of result.boxes_px) {
       const [x0, y0, x1, y1] = box.map((value) => value * unit);
       const inset = thick / 2;
@@ -99,7 +99,7 @@ export class Painter {
     }
     const x = area.x + (result.peak_px[0] + 0.5) * unit;
     const y = area.y + (result.peak_px[1] + 0.5) * unit;
-    for (const [color, width] of [["rgb(0 0 0 / .55)", thick + 2], ["#fff", thick]]) {
+    for (const [color, width] of [["rgb(0 0 0 / .7)", thick + 2.5], ["#fff", thick]]) {
       context.strokeStyle = color;
       context.lineWidth = width;
       context.beginPath();
@@ -114,7 +114,7 @@ export class Painter {
 
   #corners(context, x0, y0, x1, y1, thick) {
     const arm = Math.max(2 * thick, Math.min(x1 - x0, y1 - y0) / 4);
-    for (const [color, width] of [["rgb(0 0 0 / .55)", thick + 2], ["#fff", thick]]) {
+    for (const [color, width] of [["rgb(0 0 0 / .7)", thick + 2.5], ["#fff", thick]]) {
       context.strokeStyle = color;
       context.lineWidth = width;
       context.lineCap = "square";
