@@ -112,7 +112,7 @@ class Result:
             "peak_px": list(self.peak_px),
             "boxes_px": [list(box) for box in self.boxes_px],
             "image_size_px": list(self.image_size_px),
-            "similarity_map": np.round(self.similarity_map, 4).tolist(),
+            "similarity_map": np.round(self.similarity_map.astype(np.float64), 4).tolist(),
             "provider": self.provider,
             "precision": self.precision,
             "stamp_source": self.stamp_source,
