@@ -13,6 +13,8 @@ import tyro
 from lvs_runtime.cli.common import run_cli
 from lvs_runtime.errors import ConfigError, DeviceError
 
+from . import cli_prepare
+
 if TYPE_CHECKING:
     import torch
 
@@ -24,7 +26,7 @@ RecipePath = Annotated[Path, tyro.conf.arg(metavar="RECIPE.toml")]
 
 @dataclass(kw_only=True)
 class Train:
-    """Train the dual ResNet18 with the tri-map loss, as a recipe says (also: calibrate, evaluate)."""
+    """Train the dual ResNet18 with the tri-map loss, as a recipe says (also: calibrate, evaluate, prepare, leaks)."""
 
     config: RecipePath
     """The recipe; see lvs_train/recipes."""
@@ -216,6 +218,8 @@ def main() -> None:
         "calibrate": (Calibrate, calibrate),
         "clips": (Clips, clips),
         "evaluate": (Evaluate, evaluate),
+        "prepare": (cli_prepare.Prepare, cli_prepare.prepare),
+        "leaks": (cli_prepare.Leaks, cli_prepare.leaks),
     }
     named = sys.argv[1:2] and sys.argv[1] in commands
     name = sys.argv[1] if named else "train"

@@ -5,6 +5,7 @@
     ssl_tie            frame/<id>.jpg (or frames/)  audio/<id>.wav
     ssl_tie_flickr     frames/<id>/00000003.jpg  mp3/<id>.mp3
     acl                frames/ audio/ extend_frames/ extend_audio/
+    several_frames     frames/<id>/125.jpg  audio/<id>.wav          (lvs-train prepare --at 3 5 7)
     vssl_eval          frames/ audio/ annotations.json             is3: images/ audio_wav/ IS3_annotation.json
 
 Ids may begin with `-`, suffixes may be in capitals. What a list names and the folder lacks is counted and named.
@@ -15,6 +16,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from lvs_runtime.errors import DataError
@@ -63,6 +65,7 @@ LAYOUTS = {
         Layout("ssl_tie_flickr", ("frames",), ("mp3",), JPEG, "00000003.jpg", ("mp3",)),
         Layout("acl", ("frames", "extend_frames"), ("audio", "extend_audio"), JPEG | PNG, None, ("extend_audio",)),
         Layout("vssl_eval", ("frames",), ("audio",), JPEG | PNG, None, ("class_files_dict.json",)),
+        Layout("several_frames", ("frames",), ("audio",), JPEG, "125.jpg"),
         Layout("is3", ("images",), ("audio_wav",), JPEG | PNG, None, ("audio_wav",)),
     )
 }
@@ -103,7 +106,11 @@ def recognise(root: Path) -> list[str]:
         images = next((root / d for d in layout.images if (root / d).is_dir()), None)
         if layout.name in found or layout.marks or images is None or not _has(root, layout.sounds):
             continue
-        if _suffixes(images) & layout.image_suffixes:
+        if layout.frame:
+            fits = any((p / layout.frame).exists() for p in islice(images.iterdir(), 20))
+        else:
+            fits = bool(_suffixes(images) & layout.image_suffixes)
+        if fits:
             found.append(layout.name)
     return found
 

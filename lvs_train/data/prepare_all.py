@@ -1,0 +1,192 @@
+"""Thousands of videos: several workers, several machines, killed and run again, without a half file or a lost line.
+
+A machine takes the videos whose id falls into its shard I of N, whatever the others do. Nothing is marked as done but
+by its files, which are moved in place whole; so a run after a kill goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lvs_runtime.errors import ConfigError, DataError
+
+from .ids import SUFFIXES, clip_key
+from .videos import Job, Outcome, import_av, prepare, scratch_folder
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".flv", ".3gp"})
+assert VIDEO_SUFFIXES <= SUFFIXES
+
+
+@dataclass
+class Report:
+    """What a run found and did. Written as JSON beside the clips, one file a shard."""
+
+    shard: str
+    found: int = 0  # videos of this shard
+    done_before: int = 0
+    done_now: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)  # listed, no video there
+    unlisted: int = 0  # videos that the list does not name: left alone
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return dict(vars(self))
+
+
+def find_videos(root: Path) -> dict[str, Path]:
+    """id -> file of all videos under `root`; the id is the file's name. Two files of one id are a `DataError`."""
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder of videos")
+    found: dict[str, Path] = {}
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        for name in sorted(names):
+            stem, suffix = os.path.splitext(name)  # noqa: PTH122 -- 200,000 Path objects are slow
+            if suffix.lower() not in VIDEO_SUFFIXES or name.startswith("."):
+                continue
+            path = Path(folder) / name
+            if stem in found:
+                raise DataError(f"two videos are called {stem}: {found[stem]} and {path}; rename one")
+            found[stem] = path
+    if not found:
+        raise DataError(f"{root}: no videos ({', '.join(sorted(VIDEO_SUFFIXES))}) in it")
+    return found
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """ "2/8" -> (2, 8), 1 <= I <= N."""
+    first, _, last = text.partition("/")
+    if not (first.isdigit() and last.isdigit() and 1 <= int(first) <= int(last)):
+        raise ConfigError(f"--shard {text}: want I/N with 1 <= I <= N, e.g. 2/8")
+    return int(first), int(last)
+
+
+def in_shard(clip: str, shard: tuple[int, int]) -> bool:
+    """Whether an id belongs to shard I of N: by its hash, so that more videos move no other."""
+    draw = int.from_bytes(hashlib.sha256(clip.encode()).digest()[:8], "big")
+    return draw % shard[1] == shard[0] - 1
+
+
+def prepare_all(
+    videos: Path,
+    out: Path,
+    at_s: Sequence[float] = (5.0,),
+    shard: tuple[int, int] = (1, 1),
+    workers: int = 1,
+    listed: Sequence[str] | None = None,
+    on_outcome: Callable[[Outcome, Report], None] | None = None,
+) -> Report:
+    """Prepare the videos of one shard into `out`/frames and `out`/audio and write `out`/report-I-of-N.json.
+
+    `listed` limits the work to these ids and makes those without a video `missing`. A file that cannot be used is in
+    the report and tried again by the next run. Raises `DataError` when nothing can be read or written at all, or when
+    another process works on this very shard.
+    """
+    if workers < 1:
+        raise ConfigError(f"--workers {workers}: want at least 1")
+    import_av()
+    name = f"{shard[0]}-of-{shard[1]}"
+    report, jobs = _plan(find_videos(videos), shard, listed)
+    with _only_one(out, name) as scratch:
+        todo = [Job(i, p, out, scratch, tuple(at_s)) for i, p in jobs.items()]
+        waiting = [job for job in todo if not job.is_done()]
+        report.done_before = len(todo) - len(waiting)
+        try:
+            for outcome in _run(waiting, workers):
+                if outcome.error is None:
+                    report.done_now += 1
+                else:
+                    report.failed[outcome.id] = outcome.error
+                if on_outcome:
+                    on_outcome(outcome, report)
+        finally:
+            _write(out / f"report-{name}.json", json.dumps(report.as_dict(), indent=1) + "\n")
+    return report
+
+
+def _plan(
+    found: dict[str, Path], shard: tuple[int, int], listed: Sequence[str] | None
+) -> tuple[Report, dict[str, Path]]:
+    report = Report(f"{shard[0]}/{shard[1]}")
+    if listed is None:
+        jobs = dict(found)
+    else:
+        by_key = {clip_key(i): path for i, path in found.items()}
+        wanted = [i for i in dict.fromkeys(listed) if in_shard(i, shard)]
+        paths = {i: found.get(i) or by_key.get(clip_key(i)) for i in wanted}
+        jobs = {i: p for i, p in paths.items() if p is not None}
+        report.missing = [i for i, p in paths.items() if p is None]
+        report.unlisted = len(set(found.values()) - {found.get(i) or by_key.get(clip_key(i)) for i in listed})
+    jobs = {i: p for i, p in jobs.items() if in_shard(i, shard)}
+    report.found = len(jobs)
+    if listed is not None and not jobs and report.missing:
+        raise DataError(f"not one of {len(report.missing)} listed clips has a video, e.g. {report.missing[:3]}")
+    return report, jobs
+
+
+def _run(jobs: Iterable[Job], workers: int) -> Iterator[Outcome]:
+    """Outcomes as they come; at most four jobs a worker are handed out ahead."""
+    if workers == 1:
+        yield from map(prepare, jobs)
+        return
+    pending: set[Future[Outcome]] = set()
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            for job in jobs:
+                pending.add(pool.submit(prepare, job))
+                if len(pending) >= 4 * workers:
+                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                    yield from (f.result() for f in done)
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                yield from (f.result() for f in done)
+        except BrokenProcessPool as error:
+            raise DataError(
+                "a worker died (out of memory, or a file that crashes the decoder); what is done stays. "
+                "Run again; with --workers 1 the last file named is the culprit"
+            ) from error
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+@contextmanager
+def _only_one(out: Path, name: str) -> Iterator[Path]:
+    """A folder for unfinished files; a second process on the same shard is refused, leftovers of a killed one go."""
+    hidden = out / ".scratch"
+    try:
+        hidden.mkdir(parents=True, exist_ok=True)
+        lock = (hidden / f"{name}.lock").open("w")
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written ({error.strerror})") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise DataError(f"{out}: another process prepares shard {name.replace('-of-', '/')} just now") from error
+        for left in hidden.glob(f"{name}-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        scratch = scratch_folder(out, name)
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
