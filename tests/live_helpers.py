@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import threading
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -114,7 +115,8 @@ class Scripted:
     """A source that plays a script. Each step is an item, None (nothing came), an exception, or a function of no
     argument that gives one of these. After the script: `EndOfSource` for media, nothing any more for live ones.
 
-    `opens` are exceptions or None, one for each `open()`; the last counts for all further ones.
+    `opens` are exceptions or None, one for each `open()`; the last counts for all further ones. A live script begins
+    when `released` is set: a session lets live pictures go by until it runs.
     """
 
     def __init__(self, script, *, picture=True, sound=False, live=True, opens=(None,), pause_s=0.0):
@@ -122,6 +124,9 @@ class Scripted:
         self.has_picture, self.has_sound, self.is_live = picture, sound, live
         self._script, self._opens, self._pause_s = iter(script), list(opens), pause_s
         self.opened = self.closed = 0
+        self.released = threading.Event()
+        if not live:
+            self.released.set()
 
     def open(self):
         result = self._opens[min(self.opened, len(self._opens) - 1)]
@@ -132,6 +137,8 @@ class Scripted:
     def read(self, timeout_s):
         if self._pause_s:
             time.sleep(self._pause_s)
+        if not self.released.wait(min(timeout_s, 0.02)):
+            return None
         try:
             step = next(self._script)
         except StopIteration:

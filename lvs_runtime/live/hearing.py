@@ -126,7 +126,9 @@ class SharedEars:
         self._thread.start()
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the thread."""
+        """Wait for the thread, if it was started."""
+        if self._thread.ident is None:
+            return True
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 

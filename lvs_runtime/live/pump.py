@@ -97,7 +97,8 @@ class SourcePump:
         try:
             self.source.open()
             self.opened.set()
-            self._await_go()
+            if not self.source.is_live:
+                self.go.wait()
             self._last_ns = time.monotonic_ns()
             self._serve()
         except LvsError as error:
@@ -112,15 +113,6 @@ class SourcePump:
             self.opened.set()
             if opened:
                 self._receiver.source_ended(self.role, self.error)
-
-    def _await_go(self) -> None:
-        """Until the session runs: sound is taken in already, live pictures are let go, so that none is old at once."""
-        if not self.source.is_live:
-            self.go.wait()
-        while not (self.go.is_set() or self._stop.is_set()):
-            item = self.source.read(_READ_S)
-            if isinstance(item, SoundBlock):
-                self._receiver.take_sound(item)
 
     def _serve(self) -> None:
         while not self._stop.is_set():
@@ -143,6 +135,8 @@ class SourcePump:
         if item is None:
             self._watch(now_ns)
             return True
+        if not (self.go.is_set() or isinstance(item, SoundBlock)):
+            return True  # live pictures before the session runs would be old at once; sound is worth having
         if isinstance(item, Dropped):
             self._stats.lose_frames(item.reason, item.count)
             return True
