@@ -6,11 +6,12 @@ import ctypes.util
 import os
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from . import isolate
 from .check import Check, Status, apt, pip
-from .packages import SHARED_FOLDERS
+from .packages import SHARED_FOLDERS, Try, try_import
 
 LIST = """
 import json
@@ -19,14 +20,23 @@ print(json.dumps(list_devices().as_dict()))
 """
 
 
-def check_sources(distributions: Mapping[str, str]) -> list[Check]:
-    """Cameras and files need OpenCV or PyAV; one of them will do."""
-    owners = [name for name in SHARED_FOLDERS["cv2"] if name in distributions]
-    readers = [*owners, *(["av"] if "av" in distributions else [])]
-    found = f"read by {' and '.join(readers)}" if readers else "neither OpenCV nor PyAV is installed"
-    status = Status.OK if readers else Status.LACK
-    repair = None if readers else pip("install 'lvs[live,video]'")
-    return [Check(group="devices", name="pictures", status=status, found=found, repair=repair, needed=True)]
+def check_sources(distributions: Mapping[str, str], attempt: Try = try_import) -> Check:
+    """Cameras and files need OpenCV or PyAV, one that imports."""
+    readers = {name: "cv2" for name in SHARED_FOLDERS["cv2"] if name in distributions}
+    readers |= {"av": "av"} if "av" in distributions else {}
+    usable = []
+    for name, module in readers.items():
+        try:
+            attempt(module)
+            usable.append(name)
+        except isolate.ProbeError:  # its own line among the packages says why
+            continue
+    found = (
+        f"read by {' and '.join(usable)}" if usable else f"OpenCV or PyAV is needed; {len(readers)} installed, 0 work"
+    )
+    status = Status.OK if usable else Status.LACK
+    repair = None if usable else pip("install 'lvs[live,video]'")
+    return Check(group="devices", name="pictures", status=status, found=found, repair=repair, needed=True)
 
 
 def check_portaudio(find: Callable[[str], str | None] = ctypes.util.find_library) -> Check:
@@ -69,6 +79,11 @@ def check_devices(distributions: Mapping[str, str], listed: Callable[[], Any] = 
     return [_cameras(answer["cameras"]), portaudio, microphones, display]
 
 
+def bridged(libraries: Path = Path("/usr/lib")) -> bool:
+    """Whether ALSA, and so PortAudio, has a way to PulseAudio or PipeWire."""
+    return any(any(libraries.glob(f"*/alsa-lib/libasound_module_pcm_{name}.so")) for name in ("pulse", "pipewire"))
+
+
 def _cameras(cameras: list[dict[str, Any]], usable: Callable[[str, int], bool] = os.access) -> Check:
     found = ", ".join(f"{camera['device']} ({camera['name']})" for camera in cameras)
     shut = [camera["device"] for camera in cameras if not usable(camera["device"], os.R_OK | os.W_OK)]
@@ -85,7 +100,9 @@ def _microphones(microphones: list[dict[str, Any]], distributions: Mapping[str, 
     if microphones:
         names = [f"{m['name']} ({m['host_api']}){' [default]' if m['is_default'] else ''}" for m in microphones]
         return Check(group="devices", name="microphones", status=Status.OK, found=", ".join(names))
-    found, repair = "none: no sound card, or no bridge to PulseAudio or PipeWire", apt("libasound2-plugins")
+    found, repair = "none: no sound card, and no sound server runs", "pulseaudio --start    (or plug one in)"
+    if not bridged():
+        found, repair = "none: no sound card, and no bridge to PulseAudio or PipeWire", apt("libasound2-plugins")
     if "sounddevice" not in distributions:
         found, repair = "not looked for: sounddevice is not installed", pip("install 'lvs[live]'")
     elif portaudio.repair:

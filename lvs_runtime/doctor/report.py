@@ -29,7 +29,7 @@ def examine() -> list[Check]:
         lambda: packages.check_trio(distributions),
         lambda: engines.check_engines(distributions, engines.nvidia_gpus()),
         lambda: [engines.check_bundle()],
-        lambda: devices.check_sources(distributions),
+        lambda: [devices.check_sources(distributions)],
         lambda: devices.check_devices(distributions),
     ]
     with ThreadPoolExecutor(max_workers=4) as pool:

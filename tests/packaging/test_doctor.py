@@ -213,6 +213,17 @@ def test_missing_portaudio_and_display_are_lacks_that_do_not_fail() -> None:
     assert devices.check_display({"DISPLAY": ":0"}).status is Status.OK
 
 
+def test_pictures_need_one_reader_that_imports() -> None:
+    def no_opencv(module: str) -> Any:
+        return fails() if module == "cv2" else GOOD
+
+    both = {"opencv-python": "5.0", "av": "18.1"}
+    assert devices.check_sources(both, works).found == "read by opencv-python and av"
+    assert devices.check_sources(both, no_opencv).found == "read by av"
+    assert devices.check_sources({"opencv-python": "5.0"}, no_opencv).failed
+    assert devices.check_sources({}, works).failed
+
+
 CAMERA = {"device": "/dev/video0", "name": "Webcam", "stable": ""}
 MICROPHONE = {
     "index": 0,
@@ -234,6 +245,14 @@ def test_devices_are_named_and_their_lack_is_told_once_with_its_own_repair() -> 
     assert found["cameras"].status is found["microphones"].status is Status.LACK
     assert "'lvs[live]'" in (found["microphones"].repair or "")
     assert not any(item.failed for item in found.values())
+
+
+def test_bridge_from_alsa_to_the_sound_server_is_found_by_its_file(tmp_path: Path) -> None:
+    assert not devices.bridged(tmp_path)
+    plugin = tmp_path / "aarch64-linux-gnu" / "alsa-lib" / "libasound_module_pcm_pulse.so"
+    plugin.parent.mkdir(parents=True)
+    plugin.touch()
+    assert devices.bridged(tmp_path)
 
 
 def test_a_camera_without_the_right_to_open_it_is_broken() -> None:
