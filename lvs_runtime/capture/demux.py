@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import CaptureError
 from ..results import DropReason, VideoFrame
 from .base import Dropped, Item, SoundBlock
+from .mono import MonoMix
 from .uri import redact
 
 SAMPLE_RATE = 16_000
@@ -45,9 +46,10 @@ class Demuxer:
             # Frame threading holds (threads - 1) frames back: fine in a file, pure age in a live stream.
             self.video.thread_type = "SLICE" if live else "AUTO"
         self._start_ns = (container.start_time or 0) * 1000
-        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+        # FFmpeg's own way to mono adds the channels up (3 dB louder, may clip): the channels are kept and mixed here.
+        self._resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE)
+        self._mix = MonoMix()
         self._next_frame_ns = 0
-        self.bad_samples = 0
 
     def items(self) -> Iterator[Item]:
         """Everything until the end. FFmpeg's errors of the container come through; a bad packet is one `Dropped`."""
@@ -83,7 +85,7 @@ class Demuxer:
 
     def _sound(self, frame: Any) -> Iterator[SoundBlock]:
         for out in self._resampler.resample(frame):
-            samples = out.to_ndarray().reshape(-1).astype(np.float32, copy=False)
+            samples = self._mix.mix(out.to_ndarray().T.astype(np.float32, copy=False))
             start_ns = (out.pts or 0) * out.time_base.numerator * 10**9 // out.time_base.denominator - self._start_ns
             for first in range(0, len(samples), _BLOCK):
                 yield SoundBlock(

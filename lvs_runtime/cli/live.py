@@ -122,12 +122,16 @@ def live(args: Live) -> int:
             say.summary(session)
             _write_stats(args.stats_json, session, say)
     if not closed:
-        # A device that will not let go would hang the interpreter's own exit too: files are closed, leave now.
         say.note("a device or sink did not let go in time; leaving anyway")
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(EXIT_LOST)
+        _leave(EXIT_LOST)
     return _exit_code(session)
+
+
+def _leave(code: int) -> None:
+    """End at once: a device that will not let go would hang the interpreter's own exit too. Files are closed."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _exit_code(session: LiveSession) -> int:

@@ -11,6 +11,7 @@ from .slot import FrameSlot
 from .track import Heard
 
 _BEHIND = 4  # results that a lossless iteration may be behind
+_CLOSE_S, _CLOSE_LOSSLESS_S = 10.0, 120.0  # what a sink may take to write what waits: a file run loses nothing
 _EARLY = 300  # results kept for an iteration that begins a little after the session
 
 
@@ -91,5 +92,6 @@ class Outputs:
     def close(self) -> bool:
         """Finish every sink; False when one did not end in time."""
         self.results.finish()
-        closed = [queue.close() for queue in self._queues]  # every one, also after one that hangs
+        patience_s = _CLOSE_LOSSLESS_S if self._lossless else _CLOSE_S
+        closed = [queue.close(patience_s) for queue in self._queues]  # every one, also after one that hangs
         return all(closed)

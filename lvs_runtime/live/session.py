@@ -41,7 +41,7 @@ from .track import SoundTrack
 
 _LOG = logging.getLogger(__name__)
 _OPEN_S = 20.0
-_JOIN_S = 3.0
+_JOIN_S = 5.0
 
 
 class LiveSession:

@@ -82,7 +82,7 @@ def test_backlog_at_the_start_is_forgotten():
 def test_stamps_never_fall_once_settled():
     for case in ({"ppm": 300, "bunch": 4}, {"tail": 0.1}, {"stalls": [(20.0, 22.5)]}):
         clock, stamps = EnvelopeClock(RATE), []
-        for count, arrival_ns, true_ns in simulate(30, **case):
+        for count, arrival_ns, _ in simulate(30, **case):
             clock.add(count, arrival_ns)
             if clock.settled:
                 stamps.append(clock.timeline.ns_at(count))
@@ -115,7 +115,7 @@ def test_an_overflow_flag_shortens_the_wait():
 def test_another_stream_is_a_new_start():
     first = simulate(12)
     early = [(count, arrival - 400_000_000, true - 400_000_000) for count, arrival, true in simulate(20)[len(first) :]]
-    clock, errors, events = run(first + early)
+    _, errors, events = run(first + early)
     assert [event.kind for event, _ in events] == ["replaced"]
     assert np.abs(errors[-100:, 1]).max() < 1.0
 

@@ -219,7 +219,7 @@ class TestLive:
             release.wait(PATIENCE_S)
 
         script = [helpers.frame_now(i) for i in range(20)]
-        script.append(lambda: release.set())
+        script.append(release.set)
         camera = helpers.Scripted(script)
         session = LiveSession("0", "none", localizer, sources=[camera], on_result=hold)
         begin(session)
@@ -322,7 +322,8 @@ class TestFaults:
         base_ns = time.monotonic_ns() - 20 * SECOND
 
         def zeros(i):
-            return SoundBlock(samples=np.zeros(160, np.float32), sample_rate=16_000, arrival_ns=base_ns + i * 10_000_000)
+            arrival_ns = base_ns + i * 10_000_000
+            return SoundBlock(samples=np.zeros(160, np.float32), sample_rate=16_000, arrival_ns=arrival_ns)
 
         mic = helpers.Scripted([zeros(i) for i in range(520)], picture=False, sound=True)
         camera = helpers.Scripted(iter(lambda: helpers.frame_now(1), 0), pause_s=0.03)

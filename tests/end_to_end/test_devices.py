@@ -1,0 +1,249 @@
+"""lvs-live on devices as the system shows them: V4L2 (a preloaded shim) and PulseAudio (a pipe source)."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+DEVICES = Path(__file__).parents[1] / "devices"
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 100
+APT = "apt install pulseaudio pulseaudio-utils libportaudio2 libasound2-plugins gcc libc6-dev"
+
+pytestmark = [pytest.mark.audio_device, pytest.mark.timeout(280)]
+
+
+def wait_until(what, done, process=None, log=None):
+    end_s = time.monotonic() + PATIENCE_S
+    while not done():
+        said = f"\n{log.read_text()}" if log is not None else ""
+        assert process is None or process.poll() is None, f"ended with {process.returncode} before: {what}{said}"
+        assert time.monotonic() < end_s, f"waited {PATIENCE_S} s for: {what}{said}"
+        time.sleep(0.05)
+
+
+class Bench:
+    """A private sound server, a fake camera, and what feeds them. Everything it starts it ends, by its id."""
+
+    def __init__(self, folder: Path, shim: Path) -> None:
+        self.folder, self.shim = folder, shim
+        self.camera_fifo, self.mic_fifo = folder / "cam.fifo", folder / "mic.fifo"
+        self.processes: list[subprocess.Popen] = []
+        socket = folder / "run/pulse/native"
+        (folder / "home").mkdir()
+        self.environment = {
+            **os.environ,
+            "XDG_RUNTIME_DIR": str(folder / "run"),
+            "HOME": str(folder / "home"),
+            "PULSE_SERVER": f"unix:{socket}",
+            "PYTHONUNBUFFERED": "1",
+        }
+        self.pulse: subprocess.Popen | None = None
+        os.mkfifo(self.camera_fifo)
+
+    def spawn(self, command, log, **environment) -> subprocess.Popen:
+        with (self.folder / log).open("ab") as out:
+            process = subprocess.Popen(
+                [str(part) for part in command],
+                env={**self.environment, **environment},
+                stdout=out,
+                stderr=out,
+                cwd=ROOT,
+            )
+        self.processes.append(process)
+        return process
+
+    def start_pulse(self) -> None:
+        shutil.rmtree(self.folder / "run", ignore_errors=True)
+        self.mic_fifo.unlink(missing_ok=True)
+        (self.folder / "run/pulse").mkdir(parents=True)
+        socket = self.folder / "run/pulse/native"
+        self.pulse = self.spawn(
+            [
+                "pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no",
+                "-L", f"module-native-protocol-unix auth-anonymous=1 socket={socket}",
+                "-L", f"module-pipe-source source_name=fakemic file={self.mic_fifo} format=s16le rate=48000 channels=2",
+                "-L", "module-always-sink",
+            ],
+            "pulse.log",
+        )  # fmt: skip
+        wait_until("PulseAudio answers", lambda: self.pactl("info").returncode == 0, self.pulse)
+        assert self.pactl("set-default-source", "fakemic").returncode == 0
+
+    def pactl(self, *command) -> subprocess.CompletedProcess:
+        return subprocess.run(["pactl", *command], env=self.environment, capture_output=True, timeout=30, check=False)
+
+    def feed(self, *options) -> subprocess.Popen:
+        return self.spawn([sys.executable, DEVICES / "feeder.py", *options], "feeder.log")
+
+    def live(self, *options) -> subprocess.Popen:
+        return self.spawn(
+            [sys.executable, "-m", "lvs_runtime.cli.live", *options],
+            "live.log",
+            LD_PRELOAD=str(self.shim),
+            FAKEV4L2_SRC=str(self.camera_fifo),
+        )
+
+    def end(self, process: subprocess.Popen, number=signal.SIGKILL) -> int:
+        if process.poll() is None:
+            process.send_signal(number)
+        return process.wait(PATIENCE_S)
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "live.log"
+
+    def results(self) -> list[dict]:
+        path = self.folder / "results.jsonl"
+        if not path.exists():
+            return []
+        lines = path.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory) -> Path:
+    if shutil.which("gcc") is None:
+        pytest.skip(f"gcc is missing: {APT}")
+    path = tmp_path_factory.mktemp("shim") / "fakev4l2.so"
+    source = DEVICES / "fakev4l2.c"
+    done = subprocess.run(
+        ["gcc", "-O2", "-Wall", "-Werror", "-fPIC", "-shared", "-o", str(path), str(source)],
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+@pytest.fixture
+def bench(tmp_path, shim):
+    for module in ("cv2", "sounddevice", "av"):
+        pytest.importorskip(module)
+    made = Bench(tmp_path, shim)
+    try:
+        made.start_pulse()
+        yield made
+    finally:
+        for process in reversed(made.processes):
+            made.end(process)
+
+
+@pytest.fixture(scope="module")
+def model(toy_path) -> list[str]:
+    """The shipped model; where the source tree has none yet, the toy one."""
+    from lvs_runtime.bundle import default_path
+
+    return [] if default_path().is_dir() else ["--bundle", str(toy_path)]
+
+
+def check_recording(path: Path) -> None:
+    import av
+
+    with av.open(str(path)) as container:
+        assert [s.type for s in container.streams] == ["video", "audio"]
+        pictures = sum(1 for _ in container.decode(video=0))
+    with av.open(str(path)) as container:
+        samples = sum(frame.samples for frame in container.decode(audio=0))
+    assert pictures >= 20
+    assert samples >= 16_000
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_camera_and_microphone_to_files_with_a_clean_stop(bench, model, number):
+    folder = bench.folder
+    bench.feed("--camera", bench.camera_fifo, "--mic", bench.mic_fifo)
+    live = bench.live(
+        "--camera", "0", "--mic", "default", "--headless", "--fps", "15",
+        "--sink", f"jsonl:{folder}/results.jsonl", "--sink", folder / "out.mp4",
+        "--stats-json", folder / "stats.json", "--stats", "1", *model,
+    )  # fmt: skip
+    wait_until(
+        "30 results, some with sound",
+        lambda: len(bench.results()) >= 30 and sum(r["audible"] for r in bench.results()) >= 5,
+        live,
+        bench.log,
+    )
+    assert bench.end(live, number) == 0, bench.log.read_text()
+
+    results = bench.results()
+    assert {r["stamp_source"] for r in results[20:]} <= {"driver", "arrival"}
+    assert any(r["stamp_source"] == "driver" for r in results)
+    assert all(a["capture_ns"] < b["capture_ns"] for a, b in itertools.pairwise(results))
+    assert all(r["image_size_px"] == [320, 240] for r in results)
+    heard = [r for r in results if "no_audio" not in r["flags"]]
+    assert heard
+    assert all(abs(r["av_skew_ms"]) <= 250 for r in heard)
+    assert not any("mic_digital_silence" in r["flags"] for r in results)
+    check_recording(folder / "out.mp4")
+
+    stats = json.loads((folder / "stats.json").read_text())
+    frames = stats["frames"]
+    assert frames["processed"] == len(results)
+    assert frames["offered"] == frames["processed"] + sum(frames["dropped"].values())
+    said = bench.log.read_text()
+    assert "320x240" in said
+    assert "48000 Hz" in said
+    for word in ("frames:", "age:", "sound:", "ran on:", "found:"):
+        assert sum(line.startswith(word) for line in said.splitlines()) == 1, said
+    assert "Traceback" not in said
+
+
+def test_unplugged_camera_and_killed_sound_server_come_back(bench, model):
+    """Both are taken away while it records, and given back: counted reconnects, one whole file, exit 0."""
+    folder = bench.folder
+    camera = bench.feed("--camera", bench.camera_fifo)
+    mic = bench.feed("--mic", bench.mic_fifo)
+    live = bench.live(
+        "--camera", "0", "--mic", "default", "--headless",
+        "--sink", f"jsonl:{folder}/results.jsonl", "--sink", folder / "out.mp4",
+        "--stats-json", folder / "stats.json", *model,
+    )  # fmt: skip
+    wait_until("sound is heard", lambda: any(r["audible"] for r in bench.results()), live, bench.log)
+
+    bench.end(camera)
+    wait_until("the camera's loss is told", lambda: "--camera 0: lost" in bench.log.read_text(), live, bench.log)
+    before = len(bench.results())
+    bench.feed("--camera", bench.camera_fifo)
+    wait_until("frames again", lambda: len(bench.results()) >= before + 10, live, bench.log)
+
+    bench.end(bench.pulse)
+    bench.end(mic)
+    wait_until("results without sound", lambda: "no_audio" in bench.results()[-1]["flags"], live, bench.log)
+    lost_at = len(bench.results())
+    assert not bench.results()[-1]["audible"]
+    bench.start_pulse()
+    bench.feed("--mic", bench.mic_fifo)
+    wait_until("sound again", lambda: any(r["audible"] for r in bench.results()[lost_at:]), live, bench.log)
+
+    assert bench.end(live, signal.SIGINT) == 0, bench.log.read_text()
+    stats = json.loads((folder / "stats.json").read_text())
+    assert stats["reconnects"]["camera"] >= 1
+    assert stats["reconnects"]["mic"] >= 1
+    assert stats["flags_seen"]["camera_lost"] >= 1
+    check_recording(folder / "out.mp4")
+
+
+def test_devices_are_listed(bench):
+    done = subprocess.run(
+        [sys.executable, "-m", "lvs_runtime.cli.live", "--list-devices", "--json"],
+        env=bench.environment, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "default" in [m["name"] for m in json.loads(done.stdout)["microphones"]]
+
+
+def test_absent_camera_is_one_message(bench, model):
+    live = bench.live("--camera", "7", "--mic", "none", "--headless", *model)
+    assert live.wait(PATIENCE_S) == 2
+    said = bench.log.read_text()
+    assert "--camera 7: cannot be opened" in said
+    assert "Traceback" not in said
