@@ -13,7 +13,7 @@ import tyro
 from lvs_runtime.cli.common import run_cli
 from lvs_runtime.errors import ConfigError, DeviceError
 
-from . import cli_prepare
+from . import cli_benchmark, cli_prepare
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +26,10 @@ RecipePath = Annotated[Path, tyro.conf.arg(metavar="RECIPE.toml")]
 
 @dataclass(kw_only=True)
 class Train:
-    """Train the dual ResNet18 with the tri-map loss, as a recipe says (also: calibrate, evaluate, prepare, leaks)."""
+    """Train the dual ResNet18 with the tri-map loss, as a recipe says.
+
+    Also: calibrate, evaluate, sheet, prepare, leaks, clips.
+    """
 
     config: RecipePath
     """The recipe; see lvs_train/recipes."""
@@ -58,7 +61,10 @@ class Calibrate:
 
 @dataclass(kw_only=True)
 class Evaluate:
-    """Measure a checkpoint or a bundle on composites of unseen photos and sounds and on the drawn world."""
+    """Measure a checkpoint or a bundle on composites of unseen photos and sounds and on the drawn world.
+
+    With --data and --annotations: on a test set with boxes (`lvs-train evaluate --data ROOT --help`).
+    """
 
     config: Annotated[Path | None, tyro.conf.arg(metavar="RECIPE.toml")] = None
     """The recipe whose test material is used; without one only the drawn world is measured."""
@@ -220,7 +226,10 @@ def main() -> None:
         "evaluate": (Evaluate, evaluate),
         "prepare": (cli_prepare.Prepare, cli_prepare.prepare),
         "leaks": (cli_prepare.Leaks, cli_prepare.leaks),
+        "sheet": (cli_benchmark.Sheet, cli_benchmark.sheet),
     }
+    if cli_benchmark.is_benchmark(sys.argv[2:]):
+        commands["evaluate"] = (cli_benchmark.EvaluateBenchmark, cli_benchmark.evaluate)
     named = sys.argv[1:2] and sys.argv[1] in commands
     name = sys.argv[1] if named else "train"
     kind, function = commands[name]

@@ -23,9 +23,9 @@ LINE_EVERY_S = 10.0
 class Prepare:
     """Frames and 16 kHz mono sound from a folder of videos; run it again after a kill and it goes on."""
 
-    videos: Annotated[Path, tyro.conf.Positional]
+    videos: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="VIDEOS")]
     """Folder of videos, searched through; a clip's id is its file's name."""
-    out: Annotated[Path, tyro.conf.Positional]
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
     """Gets frames/<id>.jpg, audio/<id>.wav and a report for each shard."""
     list: Path | None = None
     """Only these ids (txt, csv, VGGSound csv, json); those without a video are reported as missing."""

@@ -25,6 +25,7 @@ class Embedders:
     audio_spec: AudioSpec
     image_spec: ImageSpec
     name: str
+    fixed_samples: int | None = None  # the audio graph takes exactly so many; None: any length
 
 
 def of_checkpoint(path: Path, device: str = "cpu") -> Embedders:
@@ -63,5 +64,5 @@ def of_bundle(path: Path | None, device: str = "cpu") -> Embedders:
     name = f"{path or 'default bundle'} ({localizer.precision}, {localizer.provider})"
     return Embedders(
         lambda picture: localizer.embed_image(np.ascontiguousarray(picture[..., ::-1])),
-        localizer.embed_audio, localizer.bundle.audio, localizer.bundle.image, name,
+        localizer.embed_audio, localizer.bundle.audio, localizer.bundle.image, name, localizer.num_samples,
     )  # fmt: skip

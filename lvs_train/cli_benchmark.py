@@ -1,0 +1,250 @@
+"""`lvs-train evaluate --data ROOT --annotations BOXES`: score on a test set; `lvs-train sheet`: pictures of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lvs_runtime.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from .data.annotations import Targets
+    from .data.layouts import ClipFolder
+    from .embed import Embedders
+
+FLAGS = ("--data", "--layout", "--annotations", "--test")
+LINE_EVERY_S = 10.0
+
+
+@dataclass(kw_only=True)
+class BoxedClips:
+    """Clips with boxes."""
+
+    data: Path
+    """Root folder of pictures and sounds."""
+    annotations: tuple[Path, ...]
+    """VGG-SS json, IS3 json, folder of Flickr or SSL-TIE xml, or boxes drawn in VIA, CVAT, Label Studio (several files:
+    several annotators, made one by --agree)."""
+    layout: str = "auto"
+    """auto, lvs, ez_vsl, slavc, fnac, ssl_tie, ssl_tie_train, ssl_tie_flickr, acl, vssl_eval, is3, several_frames."""
+    test: Path | None = None
+    """List of ids (txt, csv, json); without one, every annotated clip."""
+    negatives: Path | None = None
+    """SLAVC's *_plus_silent.csv: pictures with sounds from elsewhere, on top of the list."""
+    agree: int = 2
+    """Annotators whose agreement makes a full weight, with several --annotations."""
+    drop: Path | None = None
+    """List of classes that have no visible source: left out."""
+    limit: int | None = None
+    """Only the first so many clips of the list (for a trial)."""
+
+
+@dataclass(kw_only=True)
+class EvaluateBenchmark(BoxedClips):
+    """Score a checkpoint or a bundle on a test set, beside the controls that must not score as much."""
+
+    ckpt: Path | None = None
+    """A checkpoint (torch, float32)."""
+    bundle: Path | None = None
+    """A bundle folder, through lvs_runtime; neither --ckpt nor --bundle: the bundle that ships."""
+    device: str = "cpu"
+    """cpu, cuda or cuda:N."""
+    protocol: str = "lvs"
+    """lvs, ssl_tie, ez_vsl, fnac, slavc or slavc_fixed: how a map becomes a mask."""
+    window: str = "central"
+    """central or first: which part of a sound is heard (the LVS code: --window first --seconds 10)."""
+    seconds: float | None = None
+    """How much of it; default what the model was trained on."""
+    heard: Path | None = None
+    """List of classes that training heard; scored apart."""
+    unheard: Path | None = None
+    """List of classes that training never heard; scored apart."""
+    train_list: tuple[Path, ...] = ()
+    """Training lists: test clips in them stop the evaluation."""
+    allow_leak: bool = False
+    """Go on with test clips in the training list; recorded in the report."""
+    seed: int = 0
+    """Which sounds are swapped, and the noise."""
+    resamples: int = 2000
+    """Of the bootstrap."""
+    json: Path | None = None
+    """Write all figures here, those of each clip and class included."""
+    debug: bool = False
+    """Show a traceback with an error."""
+
+
+@dataclass(kw_only=True)
+class Sheet(BoxedClips):
+    """Contact sheet: image | annotation | map of each model, as PNG and HTML."""
+
+    out: Path
+    """File name ending in .png or .html; the other one is written beside it."""
+    ckpt: tuple[Path, ...] = ()
+    """Checkpoints, a column each."""
+    bundle: tuple[Path, ...] = ()
+    """Bundles, a column each; none of both: the bundle that ships."""
+    pick: str = "spread"
+    """spread (even over the list), worst or best (by the first model's ciou)."""
+    number: int = 12
+    """Clips on the sheet (50 worst: a failures page)."""
+    device: str = "cpu"
+    """cpu, cuda or cuda:N."""
+    debug: bool = False
+    """Show a traceback with an error."""
+
+
+def is_benchmark(argv: Sequence[str]) -> bool:
+    """Whether `lvs-train evaluate` was asked for a test set rather than for composites."""
+    return any(a.partition("=")[0] in FLAGS for a in argv)
+
+
+def evaluate(args: EvaluateBenchmark) -> int:
+    """Print the report, write the JSON."""
+    from lvs_runtime.metrics.masks import find_protocol
+
+    from .benchmark.maps import make_maps, window_for
+    from .benchmark.report import text
+    from .benchmark.scores import score
+    from .data.lists import read_classes
+    from .embed import of_bundle, of_checkpoint
+
+    if args.ckpt and args.bundle:
+        raise ConfigError("--ckpt and --bundle exclude each other: evaluate one at a time")
+    find_protocol(args.protocol)
+    targets, folder = load(args)
+    leaks = _leaks(args, folder)
+    groups = {n: read_classes(p) for n, p in (("heard", args.heard), ("unheard", args.unheard)) if p}
+    embed = of_checkpoint(args.ckpt, args.device) if args.ckpt else of_bundle(args.bundle, args.device)
+    window = window_for(embed, args.window, args.seconds)
+    maps = make_maps(embed, folder.clips, window, args.seed, pictures_of(folder.layout, folder.clips), Line())
+    figures = score(maps, targets, args.protocol, pictures_of(folder.layout, maps.clips), groups, args.resamples)
+    report = _header(args, embed, folder, targets, maps.unreadable, str(window)) | leaks | figures
+    print(text(report))
+    if args.json:
+        temporary = args.json.with_name(f".{args.json.name}.tmp")
+        temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(args.json)
+    return 0
+
+
+def load(args: BoxedClips) -> tuple[Targets, ClipFolder]:
+    """Annotations and the clips that both they and the list name."""
+    from .data.annotations import load_targets
+    from .data.drawn_boxes import merge
+    from .data.layouts import read_clips
+    from .data.lists import Entry, read_classes, read_list
+
+    parts = [load_targets(p) for p in args.annotations]
+    if not parts:
+        raise ConfigError("--annotations: want at least one file or folder of boxes")
+    drop = frozenset(read_classes(args.drop)) if args.drop else frozenset()
+    targets = merge(parts, min(args.agree, len(parts)), drop) if len(parts) > 1 or drop else parts[0]
+    entries = list(read_list(args.test).entries) if args.test else [Entry(i) for i in targets]
+    if drop:
+        entries = [e for e in entries if e.id in targets]
+    lacking = [e.id for e in entries if e.visible and e.id not in targets]
+    if lacking:
+        raise DataError(
+            f"{len(lacking)} of {len(entries)} listed clips have no boxes in {targets.source}, e.g. {lacking[:3]}; "
+            f"is it the right list?"
+        )
+    if args.limit:
+        entries = entries[: args.limit]
+    if args.negatives:
+        entries += [e for e in read_list(args.negatives).entries if not e.visible][: args.limit]
+    return targets, read_clips(args.data, args.layout, entries)
+
+
+def pictures_of(layout: str, clips: Sequence[Any]) -> list[str] | None:
+    """The picture of each clip, where a layout keeps one picture for several sounds."""
+    from lvs_runtime.metrics import picture_of
+
+    return [picture_of(f"{c.id}.jpg") for c in clips] if layout == "is3" else None
+
+
+def _leaks(args: EvaluateBenchmark, folder: ClipFolder) -> dict[str, Any]:
+    from .data.leaks import check_leaks
+    from .data.lists import read_list
+
+    if not args.train_list:
+        return {}
+    train = [i for path in args.train_list for i in read_list(path).ids]
+    name = args.test.name if args.test else "the annotated clips"
+    return {"leaks": check_leaks(train, {name: [c.id for c in folder.clips]}, args.allow_leak).as_dict()}
+
+
+def _header(
+    args: EvaluateBenchmark,
+    embed: Embedders,
+    folder: ClipFolder,
+    targets: Targets,
+    unreadable: dict[str, str],
+    window: str,
+) -> dict[str, Any]:
+    from lvs_runtime.metrics import PROTOCOLS
+
+    ids = {c.id for c in folder.clips if c.visible} - set(unreadable)
+    empty = [i for i in targets.empty() if i in ids]
+    return {
+        "what": embed.name,
+        "protocol": args.protocol,
+        "protocol_note": PROTOCOLS[args.protocol].note,
+        "window": window,
+        "seed": args.seed,
+        "n": len(ids),
+        "data": {
+            "root": str(folder.root),
+            "layout": folder.layout,
+            "list": str(args.test or "all annotated"),
+            "annotations": f"{targets.source} ({targets.kind})",
+            "listed": folder.listed,
+            "missing": dict(folder.missing),
+            "unreadable": unreadable,
+            "empty_targets": empty,
+            "clips_that_lose_boxes": len(targets.lost()),
+        },
+    }
+
+
+class Line:
+    """A live line on a terminal, one line every 10 s elsewhere."""
+
+    def __init__(self) -> None:
+        self.tty = sys.stderr.isatty()
+        self.printed = time.monotonic()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """After each clip."""
+        now = time.monotonic()
+        if now - self.printed < (0.2 if self.tty else LINE_EVERY_S) and (done < total or not self.tty):
+            return
+        self.printed = now
+        end = "" if self.tty and done < total else "\n"
+        print(
+            f"\r{what} {done}/{total}\x1b[K" if self.tty else f"{what} {done}/{total}",
+            end=end,
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def sheet(args: Sheet) -> int:
+    """Draw the sheet and say where it lies."""
+    from .benchmark.sheet import PICKS, draw, pick, write
+    from .embed import of_bundle, of_checkpoint
+
+    if args.pick not in PICKS or args.out.suffix.lower() not in (".png", ".html"):
+        raise ConfigError(f"--pick {args.pick} --out {args.out}: want {', '.join(PICKS)} and a name in .png or .html")
+    targets, folder = load(args)
+    models = [of_checkpoint(p, args.device) for p in args.ckpt] + [of_bundle(p, args.device) for p in args.bundle]
+    models = models or [of_bundle(None, args.device)]
+    clips = [c for c in folder.clips if c.visible]
+    rows = draw(pick(clips, targets, models[0], args.pick, args.number, Line()), targets, models)
+    for path in write(rows, [m.name for m in models], args.out):
+        print(path)
+    return 0
