@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,17 +135,17 @@ def evaluate(args: EvaluateBenchmark) -> int:
 def load(args: BoxedClips) -> tuple[Targets, ClipFolder]:
     """Annotations and the clips that both they and the list name."""
     from .data.annotations import load_targets
-    from .data.drawn_boxes import merge
+    from .data.drawn_boxes import merge, without_classes
     from .data.layouts import read_clips
     from .data.lists import Entry, read_classes, read_list
 
     parts = [load_targets(p) for p in args.annotations]
     if not parts:
         raise ConfigError("--annotations: want at least one file or folder of boxes")
-    drop = frozenset(read_classes(args.drop)) if args.drop else frozenset()
-    targets = merge(parts, min(args.agree, len(parts)), drop) if len(parts) > 1 or drop else parts[0]
+    targets = merge(parts, args.agree) if len(parts) > 1 else parts[0]
     entries = list(read_list(args.test).entries) if args.test else [Entry(i) for i in targets]
-    if drop:
+    if args.drop:
+        targets = without_classes(targets, frozenset(read_classes(args.drop)))
         entries = [e for e in entries if e.id in targets]
     lacking = [e.id for e in entries if e.visible and e.id not in targets]
     if lacking:
@@ -153,6 +153,7 @@ def load(args: BoxedClips) -> tuple[Targets, ClipFolder]:
             f"{len(lacking)} of {len(entries)} listed clips have no boxes in {targets.source}, e.g. {lacking[:3]}; "
             f"is it the right list?"
         )
+    entries = [replace(e, label=e.label or targets.annotation(e.id).label) if e.visible else e for e in entries]
     if args.limit:
         entries = entries[: args.limit]
     if args.negatives:

@@ -60,13 +60,20 @@ def _scores(report: Mapping[str, Any]) -> str:
 
 
 def _verdict(report: Mapping[str, Any]) -> str:
-    lines = []
+    rows = [["the model against", "cIoU, points", "", "peak in box, points", ""]]
     for name in ORDER:
-        gain = report["gain_over"].get(name, {}).get("ciou_success")
-        if gain:
-            told = "above" if gain["low"] > 0 else "below" if gain["high"] < 0 else "not told apart from"
-            lines.append(f"model {told} {NAMES[name]}: {_signed(gain)} points of cIoU")
-    return "\n".join(lines)
+        if gains := report["gain_over"].get(name):
+            told = [t for f in ("ciou_success", "peak_in_box") for t in _told(gains[f])]
+            rows.append([NAMES[name], *told])
+    hopeless = report["too_small_to_succeed"]
+    note = f"\n{hopeless} of {report['n']} targets cover less than a quarter of the frame: a mask of half of it cannot succeed there"
+    return table(rows) + (note if hopeless and report["protocol"] != "slavc_fixed" else "")
+
+
+def _told(gain: Mapping[str, float]) -> tuple[str, str]:
+    word = "above" if gain["low"] > 0 else "below" if gain["high"] < 0 else "not told apart"
+    v, low, high = (100 * gain[k] for k in ("value", "low", "high"))
+    return f"{v:+.2f} [{low:+.2f} {high:+.2f}]", word
 
 
 def _detection(report: Mapping[str, Any]) -> str:
@@ -120,8 +127,3 @@ def _classes(per_class: Mapping[str, Mapping[str, float]]) -> str:
 def _with_interval(figure: str, value: Mapping[str, float]) -> str:
     v, low, high = (value[k] * (100 if figure in PERCENT else 1) for k in ("value", "low", "high"))
     return f"{v:.2f} [{low:.1f} {high:.1f}]" if figure in PERCENT else f"{v:.4f} [{low:.3f} {high:.3f}]"
-
-
-def _signed(gain: Mapping[str, float]) -> str:
-    v, low, high = (100 * gain[k] for k in ("value", "low", "high"))
-    return f"{v:+.2f} [{low:+.2f} {high:+.2f}]"

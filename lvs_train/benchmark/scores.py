@@ -83,6 +83,7 @@ def score(
         "gain_over": _gains(rows, clusters, resamples),
         "detection": _detection(rows, visible),
         "universal": _universal(maps, rows, drawn),
+        "too_small_to_succeed": sum(float(t.sum()) < metrics.SIZE_PX**2 / 4 for t in drawn if t is not None),
         "constant_maps": {n: c.constant for n, c in rows.items() if c.constant},
         "per_size": tables.by([metrics.size_class(t) for t in drawn if t is not None], tuple(metrics.SIZE_CLASSES)),
         "per_class": tables.by(tables.labels),

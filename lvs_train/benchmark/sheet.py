@@ -144,7 +144,9 @@ def _poster(rows: Sequence[Row], heads: Sequence[str]) -> Image:
 
 
 def _short(name: str, most: int = 30) -> str:
-    return name if len(name) <= most else "..." + name[-most + 3 :]
+    """A model's file, without precision and provider; its end when long."""
+    path = name.partition(" (")[0]
+    return path if len(path) <= most else "..." + path[-most + 3 :]
 
 
 def _page(rows: Sequence[Row], heads: Sequence[str]) -> str:

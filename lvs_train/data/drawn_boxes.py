@@ -63,8 +63,16 @@ def cvat_targets(path: Path, size_px: int = SIZE_PX) -> Targets:
     return _targets(found, "cvat", path, size_px)
 
 
-def merge(parts: Sequence[Targets], agree: int = 2, drop: Collection[str] = ()) -> Targets:
-    """Several annotators' files as one: weights min(votes / `agree`, 1); clips of classes in `drop` left out.
+def without_classes(targets: Targets, drop: Collection[str]) -> Targets:
+    """The same without the clips of some classes (those whose source cannot be seen)."""
+    kept = {name: a for name, a in targets.annotations.items() if a.label not in drop}
+    if not kept:
+        raise DataError(f"{len(targets)} annotated clips, none left after dropping {sorted(drop)}")
+    return Targets(kept, targets.kind, targets.source, targets.size_px)
+
+
+def merge(parts: Sequence[Targets], agree: int = 2) -> Targets:
+    """Several annotators' files as one: weights min(votes / `agree`, 1).
 
     A clip that only one annotator saw keeps his boxes at weight 1 / `agree`. `agree` above the number of files makes
     no sense and is refused.
@@ -83,10 +91,7 @@ def merge(parts: Sequence[Targets], agree: int = 2, drop: Collection[str] = ()) 
             votes = (before.annotators if before else ()) + votes
             label = (before.label if before else None) or annotation.label
             merged[name] = Annotation(name, votes, (1.0, 1.0), label, agree)
-    kept = {name: a for name, a in merged.items() if a.label not in drop}
-    if not kept:
-        raise DataError(f"{len(merged)} annotated clips, none left after dropping {sorted(drop)}")
-    return Targets(kept, "consensus", ", ".join(p.source for p in parts), parts[0].size_px)
+    return Targets(merged, "consensus", ", ".join(p.source for p in parts), parts[0].size_px)
 
 
 def _unit(boxes: Iterable[Box], frame: tuple[float, float]) -> tuple[Box, ...]:

@@ -78,7 +78,7 @@ def test_auc_thresholds_are_products_not_decimals():
     assert m.AUC_THRESHOLDS[4] == 0.2
     cious = np.random.default_rng(1).random(300)
     success = [float((cious >= 0.05 * i).mean()) for i in range(21)]
-    assert m.auc(cious) == pytest.approx(np.trapezoid(success, dx=0.05), abs=1e-12)
+    assert m.auc(cious) == pytest.approx(0.05 * (sum(success) - (success[0] + success[-1]) / 2), abs=1e-12)
     assert m.auc_by_clip(cious).mean() == m.auc(cious)
 
 

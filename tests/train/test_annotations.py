@@ -10,7 +10,7 @@ import pytest
 from lvs_runtime.errors import DataError
 from lvs_runtime.metrics import boxes_to_target
 from lvs_train.data.annotations import flickr_target, is3_targets, load_targets, read_xml, vggss_targets, xml_targets
-from lvs_train.data.drawn_boxes import merge
+from lvs_train.data.drawn_boxes import merge, without_classes
 
 VGGSS = [
     {"file": "-abcdefghij_000030", "class": "dog barking", "bbox": [[0.1, 0.2, 0.5, 1], [0.4, 0.2, 0.9, 0.3]]},
@@ -152,7 +152,8 @@ def test_consensus_of_files(tmp_path):
     assert merged["a"][0, [10, 80, 150]].tolist() == [1, 0.5, 0]
     assert merge([via, cvat], agree=1)["a"][0, [10, 80, 150]].tolist() == [1, 1, 0]
     with pytest.raises(DataError, match="none left after dropping"):
-        merge([via, cvat], drop=["dog"])
+        without_classes(merged, ["dog"])
+    assert np.array_equal(without_classes(merged, ["cat"])["a"], merged["a"])
     with pytest.raises(DataError, match="agree 3"):
         merge([via, cvat], agree=3)
 

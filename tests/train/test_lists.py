@@ -124,3 +124,17 @@ def test_no_leak_is_silent(recwarn):
     assert not recwarn
     assert report.as_dict()["train_ids"] == 2
     assert find_leaks([], TEST).train == 0
+
+
+def test_leaks_command(tmp_path, monkeypatch, capsys):
+    from lvs_train import cli
+
+    train = write(tmp_path / "train.txt", "-abcdefghij_30000_40000\nwbcdefghijk_000001\n")
+    test = write(tmp_path / "vggss_test.csv", "-abcdefghij_000030\n")
+    for extra, code in (((), 2), (("--write-clean", str(tmp_path / "clean.txt")), 0)):
+        monkeypatch.setattr("sys.argv", ["lvs-train", "leaks", "--train", str(train), "--test", str(test), *extra])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == code
+    assert (tmp_path / "clean.txt").read_text() == "wbcdefghijk_000001\n"
+    assert "1 of 1 clips of vggss_test.csv" in capsys.readouterr().err
