@@ -66,7 +66,9 @@ def _verdict(report: Mapping[str, Any]) -> str:
             told = [t for f in ("ciou_success", "peak_in_box") for t in _told(gains[f])]
             rows.append([NAMES[name], *told])
     hopeless = report["too_small_to_succeed"]
-    note = f"\n{hopeless} of {report['n']} targets cover less than a quarter of the frame: a mask of half of it cannot succeed there"
+    note = (
+        f"\n{hopeless} of {report['n']} targets cover less than a quarter of the frame: half of it cannot succeed there"
+    )
     return table(rows) + (note if hopeless and report["protocol"] != "slavc_fixed" else "")
 
 

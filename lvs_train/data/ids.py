@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-_VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".flv", ".3gp"})
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".flv", ".3gp", ".mpg", ".mpeg", ".wmv", ".ogv", ".ts"}
+)
 _IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
-SUFFIXES = _VIDEO_SUFFIXES | _IMAGE_SUFFIXES | {".wav", ".flac", ".ogg", ".mp3", ".m4a", ".xml", ".mat"}
+SUFFIXES = VIDEO_SUFFIXES | _IMAGE_SUFFIXES | {".wav", ".flac", ".ogg", ".mp3", ".m4a", ".xml", ".mat"}
 _FOLDERS = frozenset({"frames", "frame", "images", "image"})  # hold pictures of many clips, not of one
 _FRAME = re.compile(r"^(?:image_|frame_?)?(?:0\d+|\d{1,3})$", re.I)  # 125, 00000003, image_050: a frame of a clip
 _SECONDS = re.compile(r"^([\w-]{11})_(\d{6})$")
@@ -23,7 +25,7 @@ def strip(text: str) -> str:
     stem, suffix = _cut(path.name)
     if suffix in _IMAGE_SUFFIXES and len(path.parts) > 1:
         parent, parent_suffix = _cut(path.parts[-2])
-        if parent_suffix in _VIDEO_SUFFIXES or (_FRAME.match(stem) and parent.lower() not in _FOLDERS):
+        if parent_suffix in VIDEO_SUFFIXES or (_FRAME.match(stem) and parent.lower() not in _FOLDERS):
             return parent  # a frame in its clip's folder
     return stem
 

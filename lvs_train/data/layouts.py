@@ -21,7 +21,7 @@ from pathlib import Path
 
 from lvs_runtime.errors import DataError
 
-from .ids import clip_key
+from .ids import VIDEO_SUFFIXES, clip_key
 from .lists import Entry
 from .material import IMAGE_SUFFIXES, SOUND_SUFFIXES
 
@@ -191,7 +191,7 @@ def _what_is_there(root: Path) -> str:
 
 
 def _hint(root: Path) -> str:
-    if _suffixes(root) & {".mp4", ".mkv", ".webm", ".avi"}:
+    if _suffixes(root) & VIDEO_SUFFIXES:
         return f"These are videos: lvs-train prepare {root} OUT first"
     inside = [p for p in sorted(root.iterdir()) if p.is_dir() and recognise(p)][:1]
     return f"{inside[0]} looks like {recognise(inside[0])[0]}: give that folder" if inside else ""

@@ -22,11 +22,10 @@ from typing import Any
 
 from lvs_runtime.errors import ConfigError, DataError
 
-from .ids import SUFFIXES, clip_key
-from .videos import Job, Outcome, import_av, prepare, scratch_folder
+from .ids import VIDEO_SUFFIXES, clip_key
+from .videos import Job, Outcome, import_av, picture_number, prepare, scratch_folder
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".flv", ".3gp"})
-assert VIDEO_SUFFIXES <= SUFFIXES
+SETTINGS = "prepare.json"
 
 
 @dataclass
@@ -95,12 +94,13 @@ def prepare_all(
     the report and tried again by the next run. Raises `DataError` when nothing can be read or written at all, or when
     another process works on this very shard.
     """
-    if workers < 1:
-        raise ConfigError(f"--workers {workers}: want at least 1")
+    if workers < 1 or not at_s or len({picture_number(t) for t in at_s}) < len(at_s):
+        raise ConfigError(f"--workers {workers} --at {tuple(at_s)}: want at least one worker and different times")
     import_av()
     name = f"{shard[0]}-of-{shard[1]}"
     report, jobs = _plan(find_videos(videos), shard, listed)
     with _only_one(out, name) as scratch:
+        _same_settings(out, [picture_number(t) for t in at_s])
         todo = [Job(i, p, out, scratch, tuple(at_s)) for i, p in jobs.items()]
         waiting = [job for job in todo if not job.is_done()]
         report.done_before = len(todo) - len(waiting)
@@ -115,6 +115,15 @@ def prepare_all(
         finally:
             _write(out / f"report-{name}.json", json.dumps(report.as_dict(), indent=1) + "\n")
     return report
+
+
+def _same_settings(out: Path, pictures: list[int]) -> None:
+    """A folder holds pictures of one time: what was made for another would pass for done."""
+    settings = {"pictures_at_25_fps": pictures}
+    path = out / SETTINGS
+    if path.exists() and (before := json.loads(path.read_text(encoding="utf-8"))) != settings:
+        raise ConfigError(f"{out} was prepared with {before}, now asked {settings}: use another folder")
+    _write(path, json.dumps(settings) + "\n")
 
 
 def _plan(
@@ -187,6 +196,6 @@ def _only_one(out: Path, name: str) -> Iterator[Path]:
 
 
 def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}-{os.uname().nodename}-{os.getpid()}.tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)

@@ -79,7 +79,7 @@ def test_the_25_fps_rule():
 
 @pytest.mark.parametrize(("fps", "frame"), [(25, 124), (30, 149), (10, 49)])
 def test_frame_and_sound(tmp_path, fps, frame):
-    source = video(tmp_path / "v" / "-a.MKV".lower(), fps=fps)
+    source = video(tmp_path / "v" / "-a.mkv", fps=fps)
     report = prepare_all(tmp_path / "v", tmp_path / "out")
     assert (report.done_now, report.failed, report.found) == (1, {}, 1)
     image = cv2.imread(str(tmp_path / "out" / "frames" / "-a.jpg"))
@@ -113,6 +113,7 @@ def mixed(tmp_path, one):
     (root / "cut.mp4").write_bytes(one.read_bytes()[:3000])
     video(root / "mute.mp4", seconds=0.4, sound=False)
     video(root / "short.mkv", seconds=2)
+    video(root / "old.mpg", seconds=0.4, sound=False)
     (root / "notes.txt").write_text("x")
     (root / ".hidden.mp4").write_bytes(b"x")
     return root
@@ -121,7 +122,7 @@ def mixed(tmp_path, one):
 def test_bad_files_are_listed_not_fatal(tmp_path, mixed):
     report = prepare_all(mixed, tmp_path / "out")
     assert report.done_now == 2
-    assert set(report.failed) == {"broken", "empty", "cut", "mute", "short"}
+    assert set(report.failed) == {"broken", "empty", "cut", "mute", "old", "short"}
     assert report.failed["mute"] == "has no sound"
     assert report.failed["short"].startswith("ends at 2.00 s, before the frame at 5 s")
     assert sorted(p.name for p in (tmp_path / "out" / "audio").iterdir()) == ["-b.wav", "a.wav"]
@@ -139,12 +140,16 @@ def test_second_run_does_only_what_is_left(tmp_path, mixed):
     again = prepare_all(mixed, tmp_path / "out")
     assert (again.done_before, again.done_now) == (1, 1)
     assert (tmp_path / "out" / "audio" / "-b.wav").stat().st_mtime_ns == kept
+    with pytest.raises(ConfigError, match=r"prepared with .*125.* now asked .*75.*another folder"):
+        prepare_all(mixed, tmp_path / "out", at_s=(3.0,))
+    with pytest.raises(ConfigError, match="different times"):
+        prepare_all(mixed, tmp_path / "out3", at_s=(3.0, 3.0))
 
 
 def test_list_and_missing_clips(tmp_path, mixed):
     report = prepare_all(mixed, tmp_path / "out", listed=["a", "gone", "-b"])
     assert (report.found, report.missing, report.done_now) == (2, ["gone"], 2)
-    assert report.unlisted == 5
+    assert report.unlisted == 6
     with pytest.raises(DataError, match="not one of 2 listed clips has a video"):
         prepare_all(mixed, tmp_path / "out2", listed=["x", "y"])
 
@@ -165,7 +170,7 @@ def test_shards_divide_the_work(tmp_path, one):
 def test_workers(tmp_path, mixed):
     report = prepare_all(mixed, tmp_path / "out", workers=2)
     assert report.done_now == 2
-    assert len(report.failed) == 5
+    assert len(report.failed) == 6
 
 
 def test_what_cannot_be_done_at_all(tmp_path, one):
