@@ -70,7 +70,7 @@ def test_tie_xml_is_another_thing(tmp_path):
 def test_is3_pixels(tmp_path):
     data = [
         {
-            "image": "/home/u/dog_cat_1_dog.jpg",
+            "image": "/their/disk/dog_cat_1_dog.jpg",
             "audio": "/x/dog_cat_1_dog.wav",
             "gt_box": [29, 29, 57, 58],
             "class": "dog",
