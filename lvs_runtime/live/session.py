@@ -281,7 +281,7 @@ class LiveSession:
         self.error = self.error or error
         if role == "camera" or error is not None:
             self._slot.finish()
-        else:
+        elif not self._stop.is_set():
             self._flags.put(names.SOUND_ENDED, True)
 
     # ---- inside ----

@@ -247,3 +247,53 @@ def test_absent_camera_is_one_message(bench, model):
     said = bench.log.read_text()
     assert "--camera 7: cannot be opened" in said
     assert "Traceback" not in said
+
+
+def start_recording(bench, model) -> subprocess.Popen:
+    """Both devices fed, sound heard, recording under way."""
+    folder = bench.folder
+    bench.feed("--camera", bench.camera_fifo, "--mic", bench.mic_fifo)
+    live = bench.live(
+        "--camera", "0", "--mic", "default", "--headless",
+        "--sink", f"jsonl:{folder}/results.jsonl", "--sink", folder / "out.mp4",
+        "--stats-json", folder / "stats.json", *model,
+    )  # fmt: skip
+    wait_until(
+        "30 results, some with sound",
+        lambda: len(bench.results()) >= 30 and any(r["audible"] for r in bench.results()),
+        live,
+        bench.log,
+    )
+    return live
+
+
+def test_a_frozen_sound_server_cannot_hang_the_exit(bench, model):
+    """PortAudio's abort, close and even the interpreter's exit hang then: files are finished, and it leaves with 1."""
+    live = start_recording(bench, model)
+    bench.pulse.send_signal(signal.SIGSTOP)
+    try:
+        wait_until("the stall is told", lambda: "mic_stalled" in bench.results()[-1]["flags"], live, bench.log)
+        assert "no_audio" in bench.results()[-1]["flags"]
+        assert bench.end(live, signal.SIGINT) == 1, bench.log.read_text()
+    finally:
+        bench.pulse.send_signal(signal.SIGCONT)
+    assert json.loads((bench.folder / "stats.json").read_text())["flags_seen"]["mic_stalled"] == 1
+    assert "did not let go" in bench.log.read_text()
+    check_recording(bench.folder / "out.mp4")
+
+
+def test_a_source_that_vanishes_is_not_taken_for_silence(bench, model):
+    """PulseAudio moves the stream to another source, says nothing and delivers digital zeros."""
+    live = start_recording(bench, model)
+    assert bench.pactl("unload-module", "module-pipe-source").returncode == 0
+    wait_until("zeros are told", lambda: "mic_digital_silence" in bench.results()[-1]["flags"], live, bench.log)
+    assert not bench.results()[-1]["audible"]
+    assert bench.end(live, signal.SIGTERM) == 0, bench.log.read_text()
+
+
+def test_a_killed_recording_plays(bench, model):
+    live = start_recording(bench, model)
+    wait_until("more results", lambda: len(bench.results()) >= 60, live, bench.log)
+    bench.end(live, signal.SIGKILL)
+    check_recording(bench.folder / "out.mp4")
+    assert len(bench.results()) >= 60

@@ -11,6 +11,7 @@ from lvs_runtime.live import sync
 from lvs_runtime.live.backoff import Backoff
 from lvs_runtime.live.health import PictureCheck
 from lvs_runtime.live.pace import Pacer
+from lvs_runtime.live.pts_clock import EnvelopePtsClock
 from lvs_runtime.live.slot import FrameSlot
 
 MS = 1_000_000
@@ -96,6 +97,18 @@ class TestPacer:
         pacer = Pacer(paced=True)
         assert pacer.due_ns(40 * MS, 240 * MS) == 240 * MS
         assert pacer.slipped_s == 0.2
+
+
+def test_a_streams_own_stamps_smooth_its_arrivals():
+    """Frames 40 ms apart arrive with a delay of 100 ms and jitter up to 60 ms more: stamps stay 40 ms apart."""
+    clock, rng = EnvelopePtsClock(), np.random.default_rng(0)
+    base_ns, stamps = 10**15, []
+    for i in range(500):
+        arrival_ns = base_ns + i * 40 * MS + 100 * MS + int(rng.exponential(15) * MS) % (60 * MS)
+        stamps.append(clock.stamp(1234 * MS + i * 40 * MS, arrival_ns))
+    late = np.array(stamps[250:])
+    assert np.abs(np.diff(late) / MS - 40).max() < 1.1
+    assert np.abs((late - base_ns) / MS - np.arange(250, 500) * 40 - 100).max() < 4
 
 
 def test_backoff_doubles_to_its_limit_and_starts_over():
