@@ -89,9 +89,9 @@ class Outputs:
             for queue in self._queues
         }
 
-    def close(self) -> bool:
-        """Finish every sink; False when one did not end in time."""
+    def close(self, completed: bool) -> bool:
+        """Finish every sink; False when one did not end in time. `completed`: nobody is in a hurry."""
         self.results.finish()
-        patience_s = _CLOSE_LOSSLESS_S if self._lossless else _CLOSE_S
+        patience_s = _CLOSE_LOSSLESS_S if self._lossless and completed else _CLOSE_S
         closed = [queue.close(patience_s) for queue in self._queues]  # every one, also after one that hangs
         return all(closed)

@@ -22,10 +22,10 @@ import numpy.typing as npt
 
 from ..capture import SoundBlock, SourceInfo, SourceLost, SourceRef, make_sources, parse_camera, parse_mic
 from ..capture.base import Source
-from ..errors import CaptureError, ConfigError, LvsError
+from ..errors import ConfigError, LvsError
 from ..localizer import Localizer
 from ..results import DropReason, Result, VideoFrame
-from ..sinks import ResultSink, SessionInfo
+from ..sinks import ResultSink
 from . import flags as names
 from .flags import Flags
 from .health import PictureCheck
@@ -36,11 +36,11 @@ from .outputs import Outputs
 from .pts_clock import EnvelopePtsClock
 from .pump import PumpRules, SourcePump
 from .slot import FrameSlot
+from .startup import await_open, load_model, session_info
 from .stats import SessionStats, StatsCollector
 from .track import SoundTrack
 
 _LOG = logging.getLogger(__name__)
-_OPEN_S = 20.0
 _JOIN_S = 5.0
 
 
@@ -96,8 +96,9 @@ class LiveSession:
         self._ears: Ears | None = None
         self._thread: threading.Thread | None = None
         self._deadline_ns: int | None = None
-        self._watch_picture = False
+        self._is_live = False
         self._pushed = 0
+        self._completed = False  # every frame of a file went through
         self._closed: bool | None = None
         self._lock = threading.Lock()
 
@@ -110,7 +111,7 @@ class LiveSession:
         try:
             sources = self._make_sources()
             self.policy = decide_policy(self.options, sources)
-            self._watch_picture = any(s.has_picture and s.is_live for s in sources)
+            self._is_live = not sources or any(s.has_picture and s.is_live for s in sources)
             if self.policy == "all":
                 self._slot = FrameSlot(2 if self.options.paced else 1, lossless=True)
             rules = PumpRules(
@@ -119,8 +120,8 @@ class LiveSession:
             self._pumps = [SourcePump(s, self, self._stats, self._flags, self._stop, rules) for s in sources]
             for pump in self._pumps:
                 pump.start()
-            self.localizer = self._load_model()  # while the devices open
-            self._await_open()
+            self.localizer = load_model(self._model, self._device, self._threads)  # while the devices open
+            await_open(self._pumps)
             self._run(self.localizer)
         except BaseException:
             self.close()
@@ -142,10 +143,11 @@ class LiveSession:
                 return self._closed
             self._stop.set()
             self._stats.drop(DropReason.STOPPED, self._slot.close())
+            self._outputs.results.finish()  # inference may be waiting for a caller who iterates no more
             self._arrival.tell()
             parts = [self._join_inference(), self._ears is None or self._ears.join(_JOIN_S)]
             parts += [self._join_pump(pump) for pump in self._pumps]
-            parts.append(self._outputs.close())
+            parts.append(self._outputs.close(self._completed))
             self.ended.set()
             self._closed = all(parts)
             return self._closed
@@ -252,7 +254,7 @@ class LiveSession:
     def take_frame(self, frame: VideoFrame, due_ns: int) -> None:
         """Offer a frame to inference."""
         self._stats.offer()
-        if self._watch_picture:
+        if self._is_live:
             self._picture.add(frame.image_bgr, frame.capture_ns)
             self._flags.put(names.FROZEN_PICTURE, self._picture.frozen)
             self._flags.put(names.BLACK_PICTURE, self._picture.black)
@@ -300,19 +302,6 @@ class LiveSession:
             quiet=o.quiet,
         )
 
-    def _load_model(self) -> Localizer:
-        if self._model is None or isinstance(self._model, (str, Path)):
-            return Localizer.from_bundle(self._model, self._device, self._threads)
-        return self._model
-
-    def _await_open(self) -> None:
-        end_s = time.monotonic() + _OPEN_S
-        for pump in self._pumps:
-            if not pump.opened.wait(max(0.0, end_s - time.monotonic())):
-                raise CaptureError(f"{pump.source.info.name}: did not open within {_OPEN_S:g} s")
-            if pump.error is not None:
-                raise pump.error
-
     def _run(self, localizer: Localizer) -> None:
         o = self.options
         exact = self.policy == "all"
@@ -323,7 +312,8 @@ class LiveSession:
             self._ears = SharedEars(
                 localizer, self._track, num_samples, o.audio_rate_hz, self._stats, self._stop, self._fail
             )
-        self._outputs.start(self._session_info(localizer), exact)
+        info = session_info(localizer, self.sources, self.mic_ref, self._track.ring.sample_rate, self._is_live)
+        self._outputs.start(info, exact)
         inference = Inference(localizer, self._ears, self._track, self._stats, self._flags, exact)
         self._thread = threading.Thread(target=self._infer, args=(inference,), name="lvs-inference", daemon=True)
         if o.seconds is not None and any(p.source.is_live for p in self._pumps):
@@ -332,25 +322,6 @@ class LiveSession:
         self._thread.start()
         for pump in self._pumps:
             pump.go.set()
-
-    def _session_info(self, localizer: Localizer) -> SessionInfo:
-        infos = {pump.role: pump.source.info for pump in self._pumps}
-        picture = infos.get("camera", SourceInfo(name="push"))
-        has_sound = self.mic_ref.kind != "none"
-        return SessionInfo(
-            source=picture.name,
-            audio_source=self.mic_ref.text if has_sound else "",
-            size_px=picture.size_px,
-            fps=picture.fps,
-            sample_rate=self._track.ring.sample_rate if has_sound else None,
-            provider=localizer.provider,
-            precision=localizer.precision,
-            device=localizer.device,
-            bundle_name=localizer.bundle.name,
-            is_live=self._watch_picture or self.camera_ref.kind == "push",
-            wall_offset_ns=time.time_ns() - time.monotonic_ns(),
-            thresholds=dict(localizer.thresholds),
-        )
 
     def _infer(self, inference: Inference) -> None:
         try:
@@ -363,6 +334,7 @@ class LiveSession:
                     self._stats.process(result, time.monotonic_ns(), window is not None)
                     self._outputs.put(offered.frame, result, window)
                 elif self._slot.drained:
+                    self._completed = True
                     return
         except Exception as error:  # noqa: BLE001  (top of a thread: ends the session with the reason)
             self._fail(error)

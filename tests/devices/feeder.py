@@ -24,8 +24,8 @@ BLOCK = RATE // 100
 class Player:
     """What camera and microphone see and hear at each index."""
 
-    def __init__(self, size: tuple[int, int], fps: int) -> None:
-        self.size, self.fps = size, fps
+    def __init__(self, size: tuple[int, int], fps: int, rate: float) -> None:
+        self.size, self.fps, self.rate = size, fps, rate  # rate: the sound card's true one
         rng = np.random.default_rng(0)
         self.noise = rng.normal(0, 3, RATE)
         self.pixels = rng.integers(16, 40, (64, size[1], size[0]), dtype=np.uint8)
@@ -40,7 +40,7 @@ class Player:
 
     def sound(self, index: np.ndarray) -> np.ndarray:
         """s16 stereo for these sample indices: a 1 kHz beep of 0.3 s in each second."""
-        t = index / RATE
+        t = index / self.rate
         wave = np.where(t % 1 < 0.3, 10_000 * np.sin(2 * np.pi * 1000 * t), 0) + self.noise[index % RATE]
         return np.repeat(np.round(wave).astype("<i2")[:, None], 2, axis=1)
 
@@ -48,10 +48,10 @@ class Player:
 class ClipPlayer(Player):
     """A real clip instead, over and over."""
 
-    def __init__(self, path: str, size: tuple[int, int], fps: int) -> None:
+    def __init__(self, path: str, size: tuple[int, int], fps: int, rate: float) -> None:
         import av
 
-        super().__init__(size, fps)
+        super().__init__(size, fps, rate)
         self.frames: list[bytes] = []
         blocks: list[np.ndarray] = []
         resampler = av.AudioResampler(format="s16", layout="stereo", rate=RATE)
@@ -94,9 +94,9 @@ def feed_camera(path: str, player: Player, start_s: float) -> None:
             write_all(fd, player.frame(index))
 
 
-def feed_mic(path: str, player: Player, start_s: float, ppm: float) -> None:
+def feed_mic(path: str, player: Player, start_s: float) -> None:
     fd = os.open(path, os.O_WRONLY)
-    step_s = 0.01 / (1 + ppm * 1e-6)
+    step_s = BLOCK / player.rate
     for index, _ in on_time(start_s + step_s, step_s):
         write_all(fd, player.sound(index * BLOCK + np.arange(BLOCK)).tobytes())
 
@@ -112,13 +112,14 @@ def main() -> None:
     args = parser.parse_args()
     width, height = (int(side) for side in args.size.split("x"))
     size = (width, height)
-    player = ClipPlayer(args.clip, size, args.fps) if args.clip else Player(size, args.fps)
+    rate = RATE * (1 + args.mic_ppm * 1e-6)
+    player = ClipPlayer(args.clip, size, args.fps, rate) if args.clip else Player(size, args.fps, rate)
     start_s = time.monotonic() + 0.2
     threads = []
     if args.camera:
         threads.append(threading.Thread(target=feed_camera, args=(args.camera, player, start_s), daemon=True))
     if args.mic:
-        threads.append(threading.Thread(target=feed_mic, args=(args.mic, player, start_s, args.mic_ppm), daemon=True))
+        threads.append(threading.Thread(target=feed_mic, args=(args.mic, player, start_s), daemon=True))
     for thread in threads:
         thread.start()
     for thread in threads:

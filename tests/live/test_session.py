@@ -193,6 +193,7 @@ class TestIterating:
         for _ in session:
             break
         assert session.ended.wait(PATIENCE_S)
+        assert session.close()
         stats = session.stats()
         assert stats.offered == stats.processed + stats.drops.get("stopped", 0)
 
@@ -389,6 +390,26 @@ class TestFaults:
         finish(session)
         assert len(good.results) == 25
         assert ["disk full" in str(e) for e in session.sink_errors] == [True]
+
+    def test_a_stuck_sink_cannot_hang_the_end(self, helpers, localizer, monkeypatch):
+        monkeypatch.setattr("lvs_runtime.live.session._JOIN_S", 0.3)
+        monkeypatch.setattr("lvs_runtime.live.outputs._CLOSE_S", 0.3)
+        free = threading.Event()
+
+        class Stuck(Keeper):
+            queue_size = 1
+
+            def write(self, frame, result, audio):
+                free.wait(PATIENCE_S)
+
+        session = file_session(helpers, localizer, sinks=[Stuck()])
+        begin(session)
+        while session.stats().processed < 2:
+            assert not session.wait(0.02)
+        assert session.close() is False
+        free.set()
+        assert session.ended.wait(PATIENCE_S)
+        assert any("did not finish" in str(e) for e in session.sink_errors)
 
     def test_an_error_in_the_callback_ends_the_session_with_it(self, helpers, localizer):
         def broken(result):
