@@ -48,6 +48,9 @@ def build(checkpoint: Checkpoint, options: ExportOptions, clips: Material, stage
 
     Raises ParityError when half cannot hold the activations, ConfigError for too few calibration clips.
     """
+    if options.precision is Precision.INT8 and len(clips.calibration) < MIN_CALIBRATION:
+        found = len(clips.calibration)
+        raise ConfigError(f"int8 needs at least {MIN_CALIBRATION} calibration clips, got {found}")
     image_trunk, audio_trunk = folded(checkpoint.model.image), folded(checkpoint.model.audio)
     image, audio = ImageGraph(image_trunk, checkpoint.image), AudioGraph(audio_trunk, checkpoint.audio)
     notes: list[str] = []
@@ -82,8 +85,6 @@ def _half_range(image: ImageGraph, audio: AudioGraph, clips: Sequence[Clip]) -> 
 
 def _quantize(graphs: Graphs, options: ExportOptions, clips: Sequence[Clip], stage: Stage) -> None:
     """Replace both float graphs by int8 ones, each chosen by its map error with the other in float."""
-    if len(clips) < MIN_CALIBRATION:
-        raise ConfigError(f"int8 needs at least {MIN_CALIBRATION} calibration clips, got {len(clips)}")
     stage(f"float maps of {len(clips)} calibration clips")
     float_image = GraphSession(serialise(graphs.models["image"]), None, options.threads)
     float_audio = GraphSession(serialise(graphs.models["audio"]), None, options.threads)

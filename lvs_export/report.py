@@ -35,13 +35,15 @@ def print_report(report: ExportReport) -> None:
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        padding=(0, 1),
+        collapse_padding=True,
         title=f"{report.path}  ({report.total_bytes / 1e6:.1f} MB)",
         title_justify="left",
     )
     for name in ("part", "precision"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for name in ("MB", "worst", "mean", "corr.", "moved", "in box", "ms"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for part in report.parts:
         megabytes = f"{part.num_bytes / 1e6:.2f}"
         table.add_row(part.file, part.precision, megabytes, *_cells(part.errors), f"{part.ms:.1f}")

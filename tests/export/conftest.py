@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,9 +95,13 @@ def truth(checkpoint, clips):
     return verify.reference(reference_graph(checkpoint.model, checkpoint.image, checkpoint.audio), clips.parity)
 
 
-def export(checkpoint, clips, folder, precision):
+def export(checkpoint, clips, folder, precision, kind="onnx"):
     options = ExportOptions(
-        precision=precision, tolerance=UNTRAINED_TOLERANCE[precision], methods=("MinMax", "Percentile"), threads=1
+        format=kind,
+        precision=precision,
+        tolerance=UNTRAINED_TOLERANCE[precision],
+        methods=("MinMax", "Percentile"),
+        threads=1,
     )
     path = folder / precision.value
     return Exported(path, export_bundle(checkpoint, path, options, clips))
@@ -109,7 +114,10 @@ def fp32(checkpoint, clips, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def fp16(checkpoint_file, clips, tmp_path_factory):
-    return export(checkpoint_file, clips, tmp_path_factory.mktemp("bundle"), Precision.FP16)
+    """From the file, and asked for a TensorRT engine where TensorRT is not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "tensorrt", None)
+        return export(checkpoint_file, clips, tmp_path_factory.mktemp("bundle"), Precision.FP16, "engine")
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from lvs_export import export as exporting
 from lvs_export.cli import NOT_BUILT, Export, export, options_of
 from lvs_export.precision import Precision
 from lvs_runtime.errors import BundleError, CheckpointError, ConfigError, DataError
@@ -108,19 +109,15 @@ def test_one_message_and_exit_2(tmp_path):
     assert "--fp16" in done.stderr, "a near miss is suggested"
 
 
-def test_the_onnx_is_written_when_the_engine_cannot_be(checkpoint, tmp_path, monkeypatch, capsys):
-    """The whole command on the drawn world; exit 3 and the command for the device."""
-    from lvs_export import export as exporting
-    from lvs_export import material
-
-    few = material.drawn(checkpoint.audio, checkpoint.image, calibration=0, parity=2)
-    monkeypatch.setattr(exporting, "_material", lambda *_: few)
-    monkeypatch.setattr(exporting, "_loaded", lambda _: (checkpoint, {"checkpoint": "model.pt"}))
-    monkeypatch.setitem(sys.modules, "tensorrt", None)
-    out = tmp_path / "bundle"
-    assert export(Export(ckpt=tmp_path / "model.pt", out=out, fp16=True, format="engine", fused=False)) == NOT_BUILT
+def test_the_onnx_is_written_when_the_engine_cannot_be(fp16, tmp_path, monkeypatch, capsys):
+    """Exit 3, the table, and the command for the device; the export itself is the one that every test looks at."""
+    report = fp16.report
+    assert {file.name for file in fp16.path.iterdir()} == {"manifest.json", "image.onnx", "audio.onnx", "model.onnx"}
+    monkeypatch.setattr(exporting, "export_bundle", lambda *_, **__: report)
+    assert export(Export(ckpt=tmp_path / "model.pt", fp16=True, format="engine")) == NOT_BUILT
     printed = capsys.readouterr()
-    assert sorted(file.name for file in out.iterdir()) == ["audio.onnx", "image.onnx", "manifest.json"]
-    assert f"lvs-export --bundle {out} --format engine" in printed.err
+    assert f"lvs-export --bundle {fp16.path} --format engine" in printed.err
     assert "storage format" in printed.out
-    assert "image.onnx" in printed.out
+    for words in ("image.onnx", "audio.onnx", "model.onnx", "fp16", "22.3", "23.4", f"{report.both.worst:.1e}"):
+        assert words in printed.out
+    assert max(map(len, printed.out.splitlines()[1:])) <= 80

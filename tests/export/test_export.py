@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import onnxruntime
 import pytest
 
 from lvs_export.export import export_bundle
+from lvs_export.material import Material
 from lvs_export.options import ExportOptions
 from lvs_export.precision import Precision
 from lvs_runtime.bundle import Bundle
@@ -36,7 +38,7 @@ def test_the_fused_graph_equals_the_split_ones(exported, truth):
     (found,) = fused.run(["similarity"], {"image": clip.image, "waveform": clip.waveform})
     split = localizer.similarity(localizer.embed_prepared(clip.image), localizer.embed_audio(clip.waveform[0]))
     assert found.shape == (1, 14, 14)
-    np.testing.assert_allclose(found[0], split, atol=1e-6)
+    np.testing.assert_allclose(found[0], split, atol=2e-5, rtol=0)  # other fusions round otherwise
 
 
 def test_sizes(fp32, fp16, int8):
@@ -77,15 +79,12 @@ def test_int8_names_its_ranges(int8):
         assert tried[recipes[part]["ranges"]] == min(tried["MinMax"], tried["Percentile"])
 
 
-def test_a_failed_export_leaves_the_old_bundle(checkpoint, clips, fp32, tmp_path):
-    out = tmp_path / "bundle"
-    out.mkdir()
-    for file in fp32.path.iterdir():
-        (out / file.name).hardlink_to(file)
+def test_a_failed_export_leaves_the_old_bundle(checkpoint, clips, int8, tmp_path):
+    out = shutil.copytree(int8.path, tmp_path / "bundle")
     before = {file.name: (file.stat().st_ino, file.stat().st_mtime_ns) for file in out.iterdir()}
-    options = ExportOptions(precision=Precision.FP16, tolerance=1e-9, threads=1)
+    options = ExportOptions(precision=Precision.FP32, tolerance=1e-9, threads=1, fused=False)
     with pytest.raises(ParityError, match="nothing written"):
-        export_bundle(checkpoint, out, options, clips)
+        export_bundle(checkpoint, out, options, Material("one clip", (), clips.parity[:1]))
     assert {file.name: (file.stat().st_ino, file.stat().st_mtime_ns) for file in out.iterdir()} == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["bundle"]
     Bundle.open(out)
