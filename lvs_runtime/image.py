@@ -18,7 +18,7 @@ from .errors import ConfigError
 from .spec import ImageSpec
 
 if TYPE_CHECKING:
-    from .results import Box
+    pass
 
 
 def to_network(image_bgr: npt.NDArray[np.uint8], spec: ImageSpec | None = None) -> npt.NDArray[np.uint8]:
@@ -55,24 +55,6 @@ def resize_numpy(image: npt.NDArray[np.uint8], size_px: int) -> npt.NDArray[np.u
     turned = rows.reshape(size_px, width, channels).swapaxes(0, 1).reshape(width, size_px * channels)
     both = _resample(turned, size_px).reshape(size_px, size_px, channels).swapaxes(0, 1)
     return np.rint(both).clip(0, 255).astype(np.uint8)
-
-
-def cell_to_px(row: int, col: int, size_px: tuple[int, int], grid: int = 14) -> Box:
-    """Pixels (x0, y0, x1, y1), end exclusive, that a cell touches in a frame of `size_px` = (width, height)."""
-    if not (0 <= row < grid and 0 <= col < grid):
-        raise ConfigError(f"cell ({row}, {col}) is outside the {grid} x {grid} map")
-    width, height = size_px
-    x0, x1 = col * width // grid, -(-(col + 1) * width // grid)
-    y0, y1 = row * height // grid, -(-(row + 1) * height // grid)
-    return x0, y0, x1, y1
-
-
-def px_to_cell(x: int, y: int, size_px: tuple[int, int], grid: int = 14) -> tuple[int, int]:
-    """(row, col) of the cell that holds the centre of pixel (x, y) in a frame of `size_px` = (width, height)."""
-    width, height = size_px
-    if not (0 <= x < width and 0 <= y < height):
-        raise ConfigError(f"pixel ({x}, {y}) is outside the picture of {width} x {height}")
-    return (2 * y + 1) * grid // (2 * height), (2 * x + 1) * grid // (2 * width)
 
 
 @cache

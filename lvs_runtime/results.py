@@ -54,7 +54,7 @@ class Result:
 
     `similarity_map` is the cosine in every cell, in [0, 1]. `audible` says that something sounds (level gate);
     `confidence` in [0, 1] that its source is in the picture; `boxes_px` holds regions only when both say so.
-    `peak_px` is always the map's arg-max: read it together with `audible` and `confidence`.
+    `peak_px` is always where the strongest cell looks: read it together with `audible` and `confidence`.
     """
 
     similarity_map: npt.NDArray[np.float32]  # (14, 14)

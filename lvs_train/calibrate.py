@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lvs_runtime import drawn
 from lvs_runtime.errors import DataError
+from lvs_runtime.heatmap import CELL_SHIFT
 
 from .config import Recipe
 from .data.composite import PxBox
@@ -97,7 +98,7 @@ def fit_logistic(positive: Sequence[float], negative: Sequence[float]) -> tuple[
 def fit_box(own: Sequence[Example], size_px: int) -> float:
     """The similarity above which cells overlap the true boxes best (mean intersection over union)."""
     grid = own[0].similarity_map.shape[0]
-    edges = (np.arange(grid) + 0.5) * size_px / grid
+    edges = (np.arange(grid) + 0.5 - CELL_SHIFT) * size_px / grid
     candidates = np.arange(0.2, 0.9, 0.01)
     scores = np.zeros(len(candidates))
     for example in own:

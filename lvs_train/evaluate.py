@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from lvs_runtime import drawn
 from lvs_runtime.errors import DataError
+from lvs_runtime.heatmap import peak_px
 from lvs_runtime.spec import AudioSpec, ImageSpec
 
 from .data.augment import Image, Waveform
@@ -135,11 +136,9 @@ def similarity(image_embedding: Floats, audio_embedding: Floats) -> Floats:
 
 
 def peak_inside(similarity_map: Floats, box: PxBox, size_px: int) -> bool:
-    """The arg-max cell's centre lies in the box."""
-    y, x = np.unravel_index(int(similarity_map.argmax()), similarity_map.shape)
-    cell = size_px / similarity_map.shape[0]
-    inside = box[0] <= (x + 0.5) * cell < box[2] and box[1] <= (y + 0.5) * cell < box[3]
-    return bool(inside)
+    """The peak, as the runtime reports it, lies in the box."""
+    x, y = peak_px(similarity_map, (size_px, size_px))
+    return box[0] <= x < box[2] and box[1] <= y < box[3]
 
 
 def evaluate_composites(

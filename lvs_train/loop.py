@@ -67,6 +67,7 @@ class Trainer:
             if before != {**as_mapping(self.recipe), "stages": None}:
                 changed = [k for k, v in as_mapping(self.recipe).items() if k != "stages" and before.get(k) != v]
                 raise ConfigError(f"--resume {path}: trained with other {changed}; use a new --out or the old recipe")
+            checkpoint.meta |= self._meta()
             return checkpoint
         if resume:
             raise CheckpointError(f"--resume: {path} does not exist; start without --resume")

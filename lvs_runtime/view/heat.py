@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from ..heatmap import CELL_SHIFT
 from ..results import Result
 
 Stops = tuple[float, float, float]
@@ -45,8 +46,8 @@ def state_of(result: Result) -> str:
 
 @lru_cache(maxsize=32)
 def _cubic_weights(size: int, cells: int) -> npt.NDArray[np.float32]:
-    """(size, cells) cubic (a = -0.5) interpolation from cell centres, edges clamped: passes through every cell."""
-    at = (np.arange(size) + 0.5) * cells / size - 0.5
+    """(size, cells) cubic (a = -0.5) interpolation from where the cells look, edges clamped."""
+    at = (np.arange(size) + 0.5) * cells / size - 0.5 + CELL_SHIFT
     base = np.floor(at).astype(int)
     weights = np.zeros((size, cells), np.float32)
     for tap in range(-1, 3):

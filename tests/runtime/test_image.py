@@ -7,7 +7,7 @@ import pytest
 
 from lvs_runtime import image
 from lvs_runtime.errors import ConfigError
-from lvs_runtime.image import cell_to_px, px_to_cell, resize_numpy, to_network
+from lvs_runtime.image import resize_numpy, to_network
 
 SHAPES = [(360, 640), (480, 640), (1080, 1920), (448, 448), (224, 224), (225, 223), (100, 150), (100, 900), (900, 100)]
 
@@ -78,28 +78,3 @@ def test_extreme_sizes(shape):
 def test_bad_pictures_say_how_to_repair_them(frame, message):
     with pytest.raises(ConfigError, match=message):
         to_network(frame)
-
-
-@pytest.mark.parametrize("size", [(640, 360), (1, 1), (13, 7), (14, 14), (1921, 1081)])
-def test_every_pixel_lies_in_its_cell_and_cells_cover_the_picture(size):
-    width, height = size
-    covered = np.zeros((height, width), bool)
-    for row in range(14):
-        for col in range(14):
-            x0, y0, x1, y1 = cell_to_px(row, col, size)
-            assert 0 <= x0 < x1 <= width
-            assert 0 <= y0 < y1 <= height
-            covered[y0:y1, x0:x1] = True
-    assert covered.all()
-    for x in range(0, width, max(1, width // 50)):
-        for y in range(0, height, max(1, height // 50)):
-            x0, y0, x1, y1 = cell_to_px(*px_to_cell(x, y, size), size)
-            assert x0 <= x < x1
-            assert y0 <= y < y1
-
-
-def test_geometry_refuses_what_lies_outside():
-    with pytest.raises(ConfigError, match=r"pixel \(640, 0\)"):
-        px_to_cell(640, 0, (640, 360))
-    with pytest.raises(ConfigError, match=r"cell \(14, 0\)"):
-        cell_to_px(14, 0, (640, 360))

@@ -2,11 +2,12 @@
 
 const SMOOTH = 8; // heat is drawn this many times finer than its cells, by cubic interpolation
 const FADE_MS = 160;
+const CELL_SHIFT = 7.5 / 16; // cells look this much further left and up than stretched ones (lvs_runtime/heatmap.py)
 
 function cubicWeights(size, cells) {
   const rows = [];
   for (let i = 0; i < size; i += 1) {
-    const at = ((i + 0.5) * cells) / size - 0.5;
+    const at = ((i + 0.5) * cells) / size - 0.5 + CELL_SHIFT;
     const base = Math.floor(at);
     const row = new Float32Array(cells);
     for (let tap = -1; tap <= 2; tap += 1) {
