@@ -24,7 +24,7 @@ from .options import FILES, ExportOptions, ExportReport, PartReport
 from .session import GraphSession
 from .verify import MapErrors
 
-TIMED_RUNS = 7
+TIMED_RUNS = 5
 
 
 def export_bundle(

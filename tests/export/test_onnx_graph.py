@@ -97,7 +97,7 @@ def test_dynamic_length_equals_torch(checkpoint):
     model = check(trace(module, (torch.zeros(1, checkpoint.audio.num_samples),), AUDIO, {1: "num_samples"}))
     session = GraphSession(serialise(model), None, threads=1)
     rng = np.random.default_rng(0)
-    for length in (8_000, 20_001, 160_000):
+    for length in (8_000, 90_001):
         waveform = rng.normal(0, 0.1, (1, length)).astype(np.float32)
         with torch.inference_mode():
             want = checkpoint.model.embed_audio(module.spectrogram(torch.from_numpy(waveform))).numpy()

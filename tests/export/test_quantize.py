@@ -56,15 +56,29 @@ def test_a_scale_of_zero_is_refused(int8):
         _check_scales(model)
 
 
-def test_convolutions_are_released_until_the_gate_is_passed(fp32, clips):
-    """With a judge that is content once two convolutions are back in float."""
-    asked = []
+def judge_by(*figures):
+    """An `evaluate` that gives these (mean error, correlation) in turn, and the list of what it was shown."""
+    shown = []
 
     def evaluate(session):
-        asked.append(session)
-        correlation = 0.98 if len(asked) < 3 else 0.995
-        return MapErrors(0.1, 0.1 / len(asked), "clip", correlation, correlation, 0, 4, 4)
+        mean, correlation = figures[len(shown)]
+        shown.append(session)
+        return MapErrors(10 * mean, mean, "clip", correlation, correlation, 0, 4, 4)
 
+    return evaluate, shown
+
+
+def test_the_ranges_with_the_smallest_error_are_taken(fp32, clips):
+    evaluate, shown = judge_by((0.02, 0.999), (0.01, 0.999), (0.03, 0.999))
+    options = ExportOptions(precision=Precision.INT8, threads=1)
+    inputs = [clip.image for clip in clips.calibration[:2]]
+    choice = choose(fp32.model("image.onnx"), IMAGE, inputs, evaluate, options, lambda _: None)
+    assert (choice.recipe, len(shown)) == (Recipe("Entropy"), 3)
+    assert choice.tried == {"MinMax": 0.02, "Entropy": 0.01, "Percentile": 0.03}
+
+
+def test_convolutions_are_released_until_the_gate_is_passed(fp32, clips):
+    evaluate, _ = judge_by((0.1, 0.98), (0.05, 0.985), (0.03, 0.995))
     options = ExportOptions(precision=Precision.INT8, methods=("MinMax",), threads=1)
     stages = []
     inputs = [clip.image for clip in clips.calibration[:2]]
