@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -151,10 +152,12 @@ def evaluate(args: Evaluate) -> int:
     """Print the figures, with controls, and write them as JSON."""
     from .config import load_recipe
     from .evaluate import evaluate_drawn
+    from .gate_check import drawn_sound
 
     embed = _embedders(args)
     specs = (embed.audio_spec, embed.image_spec)
     report: dict[str, Any] = {"what": embed.name, "seed": args.seed}
+    report["gate_drawn"] = _gate(embed, (drawn_sound(i, embed.audio_spec.seconds) for i in range(300)))
     report["drawn"] = evaluate_drawn(embed.image, embed.audio, specs, min(args.number, 500))
     if args.config:
         report |= _on_material(load_recipe(args.config), embed, args)
@@ -176,10 +179,11 @@ def _embedders(args: Evaluate) -> Embedders:
 
 def _on_material(recipe: Recipe, embed: Embedders, args: Evaluate) -> dict[str, Any]:
     from .evaluate import CompositeSet, evaluate_composites
+    from .gate_check import unseen_sounds
     from .prepare import material_of
 
     material, bank = material_of(recipe.data, embed.audio_spec.sample_rate)
-    report = {}
+    report: dict[str, Any] = {"gate_real": _gate(embed, unseen_sounds(bank, 600))}
     for name, same in (("composites_same_source", True), ("composites_any_source", False)):
         composites = CompositeSet(
             material,
@@ -191,6 +195,13 @@ def _on_material(recipe: Recipe, embed: Embedders, args: Evaluate) -> dict[str, 
         )
         report[name] = evaluate_composites(embed.image, embed.audio, composites, args.number)
     return report
+
+
+def _gate(embed: Embedders, sounds: Iterable[Any]) -> dict[str, float]:
+    from .gate_check import gate_shares, silent_windows, sounding_windows
+
+    rate = embed.audio_spec.sample_rate
+    return gate_shares(embed.thresholds, sounding_windows(sounds, rate), silent_windows(300, rate), rate)
 
 
 def _short(value: object) -> object:

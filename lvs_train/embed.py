@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class Embedders:
     audio_spec: AudioSpec
     image_spec: ImageSpec
     name: str
+    thresholds: Mapping[str, float]
     fixed_samples: int | None = None  # the audio graph takes exactly so many; None: any length
 
 
@@ -53,7 +55,7 @@ def of_model(checkpoint: Checkpoint, device: str = "cpu", name: str = "torch flo
         batch = torch.from_numpy(np.ascontiguousarray(waveform)).to(device)[None]
         return np.asarray(model.embed_audio(spectrogram(batch))[0].cpu().numpy(), np.float32)
 
-    return Embedders(image, audio, checkpoint.audio, checkpoint.image, name)
+    return Embedders(image, audio, checkpoint.audio, checkpoint.image, name, checkpoint.thresholds)
 
 
 def of_bundle(path: Path | None, device: str = "cpu") -> Embedders:
@@ -64,5 +66,6 @@ def of_bundle(path: Path | None, device: str = "cpu") -> Embedders:
     name = f"{path or 'default bundle'} ({localizer.precision}, {localizer.provider})"
     return Embedders(
         lambda picture: localizer.embed_image(np.ascontiguousarray(picture[..., ::-1])),
-        localizer.embed_audio, localizer.bundle.audio, localizer.bundle.image, name, localizer.num_samples,
+        localizer.embed_audio, localizer.bundle.audio, localizer.bundle.image, name,
+        localizer.thresholds, localizer.num_samples,
     )  # fmt: skip

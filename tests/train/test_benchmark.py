@@ -43,7 +43,7 @@ def deaf(waveform):
 
 
 def model(audio=hear, fixed=None):
-    return embed.Embedders(see, audio, AudioSpec(), ImageSpec(), "toy", fixed)
+    return embed.Embedders(see, audio, AudioSpec(), ImageSpec(), "toy", {}, fixed)
 
 
 @pytest.fixture

@@ -106,3 +106,17 @@ def test_box_threshold_recovers_the_drawn_region():
     assert 0.3 < fit_box(examples, 224) <= 0.8
     with pytest.raises(DataError, match="10 examples"):
         fit(examples, 224)
+
+
+def test_gate_shares_count_both_mistakes():
+    from lvs_train.gate_check import gate_shares, loudest_window, silent_windows
+
+    rng = np.random.default_rng(0)
+    loud = [rng.normal(0, 10 ** (level / 20), 8000) for level in (-20, -30, -60)]
+    thresholds = {"audible_on_dbfs": -46.0, "audible_off_dbfs": -50.0}
+    shares = gate_shares(thresholds, loud, silent_windows(40, 16000), 16000)
+    assert shares["sounding_audible"] == pytest.approx(2 / 3)
+    assert shares["silent_not_audible"] == 1.0
+    assert gate_shares(thresholds, loud, loud, 16000)["silent_not_audible"] == pytest.approx(1 / 3)
+    late = np.r_[np.zeros(9000), np.ones(3000)].astype(np.float32)
+    assert loudest_window(late, 3000).all()
