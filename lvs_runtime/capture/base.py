@@ -1,7 +1,7 @@
 """What a source is: something that yields frames, sound, or both, one item at a time.
 
-    live source (camera, microphone, stream)      stamps on `time.monotonic_ns`
-    media source (file, drawn world, folder)      stamps count from 0; the session adds its anchor and paces
+live source (camera, microphone, stream)      stamps on `time.monotonic_ns`
+media source (file, drawn world, folder)      stamps count from 0; the session adds its anchor and paces
 """
 
 from __future__ import annotations

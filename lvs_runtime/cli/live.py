@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from .live_report import Reporter
 
 
-
 @dataclass(kw_only=True)
 class Live:
     """Show what is heard, and where it is seen, live.

@@ -213,4 +213,3 @@ class SourcePump:
             self._receiver.source_reopened(self.role)
             _LOG.warning("%s %s: open again", self.role, self.source.info.name)
             return
-

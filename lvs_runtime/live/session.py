@@ -1,9 +1,9 @@
 """The live session: sources in, results out, on one clock.
 
-    pump thread per source          ears thread (latest)         inference thread            sink threads
-    frames ─► slot (newest) or queue (all) ───────────────────────► image encoder ─► result ─► queue ─► sink
-    sound ──► track (clock, ring) ──► audio encoder at its rate ──►      ▲
-                        └── policy all: the window that ends at the frame's stamp ┘
+pump thread per source          ears thread (latest)         inference thread            sink threads
+frames ─► slot (newest) or queue (all) ───────────────────────► image encoder ─► result ─► queue ─► sink
+sound ──► track (clock, ring) ──► audio encoder at its rate ──►      ▲
+                    └── policy all: the window that ends at the frame's stamp ┘
 """
 
 from __future__ import annotations
