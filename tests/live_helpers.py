@@ -171,9 +171,7 @@ def media_items(seconds: float, *, sound: bool = True, frames: bool = True) -> l
     items = []
     wave = tone(seconds)
     for start in range(0, len(wave) if sound else 0, 320):
-        items.append(
-            SoundBlock(samples=wave[start : start + 320], sample_rate=RATE, start_ns=start * 10**9 // RATE)
-        )
+        items.append(SoundBlock(samples=wave[start : start + 320], sample_rate=RATE, start_ns=start * 10**9 // RATE))
     for index in range(int(seconds * FPS) if frames else 0):
         stamp_ns = index * 10**9 // FPS
         items.append(VideoFrame(picture(index), stamp_ns, stamp_ns, 0, "file"))

@@ -179,9 +179,7 @@ class FakeSounddevice(types.ModuleType):
         self.frozen.set()
 
     def query_devices(self, device=None, kind=None):
-        all_ = [
-            {"name": n, "max_input_channels": 2, "default_samplerate": 44_100.0, "hostapi": 0} for n in self.names
-        ]
+        all_ = [{"name": n, "max_input_channels": 2, "default_samplerate": 44_100.0, "hostapi": 0} for n in self.names]
         if kind is None:
             return all_
         return all_[len(all_) - 1 if device is None else device]

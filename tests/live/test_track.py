@@ -25,7 +25,7 @@ def mic_blocks(wave, rate, *, start_ns=START_NS, delay_ns=300_000, lose=(), ppm=
 def pulses(seconds, rate):
     """One sharp pulse at each whole second, otherwise faint noise (never digital zero)."""
     wave = np.random.default_rng(0).normal(0, 1e-4, round(seconds * rate)).astype(np.float32)
-    wave[:: rate][1:] = 1.0
+    wave[::rate][1:] = 1.0
     return wave
 
 
