@@ -26,13 +26,16 @@ from lvs_runtime.errors import LvsError
 from .onnx_graph import GraphNames, clean
 from .session import onnxruntime
 
-METHODS = ("MinMax", "Entropy", "Percentile")
-PERCENTILE = 99.99
+# ONNX Runtime's entropy method is left out: with its fixed 128 bins it always keeps the whole range, and the files are
+# those of MinMax to the byte.
+METHODS = ("MinMax", "Percentile99.999", "Percentile99.99")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one graph was quantised: range method, and how many convolutions after the stem stay in float."""
+    """How one graph was quantised: range method ("MinMax" or "Percentile" with its number), and how many convolutions
+    after the stem stay in float.
+    """
 
     method: str
     float_convs: int = 0
@@ -45,6 +48,7 @@ def quantize(
     onnxruntime()
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
+    percentile = recipe.method.removeprefix("Percentile") if recipe.method != "MinMax" else ""
     logging.getLogger().addFilter(_no_preprocessing_advice)
     try:
         with redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory(prefix="lvs-int8-") as folder:
@@ -59,8 +63,8 @@ def quantize(
                 per_channel=True,
                 op_types_to_quantize=["Conv", "Add", "Relu"],
                 nodes_to_quantize=block_nodes(model, recipe.float_convs),
-                calibrate_method=CalibrationMethod[recipe.method],
-                extra_options={"CalibPercentile": PERCENTILE} if recipe.method == "Percentile" else {},
+                calibrate_method=CalibrationMethod.Percentile if percentile else CalibrationMethod.MinMax,
+                extra_options={"CalibPercentile": float(percentile)} if percentile else {},
             )
             found = onnx.load(str(target))
     finally:

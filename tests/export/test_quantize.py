@@ -73,8 +73,8 @@ def test_the_ranges_with_the_smallest_error_are_taken(fp32, clips):
     options = ExportOptions(precision=Precision.INT8, threads=1)
     inputs = [clip.image for clip in clips.calibration[:2]]
     choice = choose(fp32.model("image.onnx"), IMAGE, inputs, evaluate, options, lambda _: None)
-    assert (choice.recipe, len(shown)) == (Recipe("Entropy"), 3)
-    assert choice.tried == {"MinMax": 0.02, "Entropy": 0.01, "Percentile": 0.03}
+    assert (choice.recipe, len(shown)) == (Recipe("Percentile99.999"), 3)
+    assert choice.tried == {"MinMax": 0.02, "Percentile99.999": 0.01, "Percentile99.99": 0.03}
 
 
 def test_convolutions_are_released_until_the_gate_is_passed(fp32, clips):
