@@ -142,10 +142,12 @@ class Localizer:
             raise ConfigError("similarity map has NaN or infinity: the bundle's weights or the device are faulty")
         if audible is None:
             audible = level_dbfs >= self.thresholds["audible_on_dbfs"]
-        confidence = self._confidence(float(similarity_map.max())) if audible else 0.0
+        strongest = float(similarity_map.max())
+        confidence = self._confidence(strongest) if audible else 0.0
+        box_threshold = max(self.thresholds["box_similarity"], self.thresholds["box_relative"] * strongest)
         boxes: tuple[Box, ...] = ()
         if confidence >= BOX_CONFIDENCE:
-            boxes = boxes_px(similarity_map, image_size_px, self.thresholds["box_similarity"])
+            boxes = boxes_px(similarity_map, image_size_px, box_threshold)
         peak = peak_px(similarity_map, image_size_px)
         end_ns = time.monotonic_ns()
         stamps.setdefault("output_ns", end_ns)
@@ -158,6 +160,7 @@ class Localizer:
             confidence=confidence,
             peak_px=peak,
             boxes_px=boxes,
+            box_threshold=box_threshold,
             provider=self.provider,
             precision=self.precision,
             **stamps,

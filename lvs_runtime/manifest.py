@@ -14,7 +14,14 @@ from .spec import AudioSpec, ImageSpec
 SCHEMA = 1
 PRECISIONS = ("fp32", "fp16", "int8")
 EMBEDDING_SIZE = 512
-THRESHOLDS = ("audible_on_dbfs", "audible_off_dbfs", "confidence_similarity", "confidence_slope", "box_similarity")
+THRESHOLDS = (
+    "audible_on_dbfs",
+    "audible_off_dbfs",
+    "confidence_similarity",
+    "confidence_slope",
+    "box_similarity",  # a cell belongs to a box from this similarity on ...
+    "box_relative",  # ... and from this share of the map's maximum on
+)
 
 
 class FileEntry(msgspec.Struct, frozen=True):

@@ -64,6 +64,7 @@ class Result:
     confidence: float
     peak_px: tuple[int, int]  # x, y
     boxes_px: tuple[Box, ...]  # x0, y0, x1, y1 (x1, y1 exclusive)
+    box_threshold: float = 0.6  # similarity from which a cell belongs to a box; colours are scaled by it
     provider: str  # as the running session reports it, e.g. "CPUExecutionProvider"
     precision: str  # "fp32" | "fp16" | "int8"
     frame_index: int = 0
@@ -111,6 +112,7 @@ class Result:
             "confidence": round(self.confidence, 4),
             "peak_px": list(self.peak_px),
             "boxes_px": [list(box) for box in self.boxes_px],
+            "box_threshold": round(self.box_threshold, 4),
             "image_size_px": list(self.image_size_px),
             "similarity_map": np.round(self.similarity_map.astype(np.float64), 4).tolist(),
             "provider": self.provider,

@@ -1,4 +1,4 @@
-"""Thresholds from data: how similar is similar enough. Three numbers, fitted on held-out composites and drawn pairs."""
+"""Thresholds from data: how similar is similar enough. Four numbers, fitted on held-out composites and drawn pairs."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ def fit(examples: Sequence[Example], size_px: int) -> dict[str, float]:
     other = [e for e in examples if e.box is None]
     if len(own) < 10 or len(other) < 10:
         raise DataError(f"calibration needs 10 examples with and 10 without a source; got {len(own)} and {len(other)}")
+    floor, share = fit_box(own, size_px)
     centre, slope = fit_logistic(
         [float(e.similarity_map.max()) for e in own], [float(e.similarity_map.max()) for e in other]
     )
@@ -75,7 +76,8 @@ def fit(examples: Sequence[Example], size_px: int) -> dict[str, float]:
         "audible_off_dbfs": AUDIBLE_OFF_DBFS,
         "confidence_similarity": round(centre, 4),
         "confidence_slope": round(slope, 3),
-        "box_similarity": round(fit_box(own, size_px), 3),
+        "box_similarity": round(floor, 3),
+        "box_relative": round(share, 3),
     }
 
 
@@ -95,18 +97,23 @@ def fit_logistic(positive: Sequence[float], negative: Sequence[float]) -> tuple[
     return float(x.mean() - beta[1] / slope), slope
 
 
-def fit_box(own: Sequence[Example], size_px: int) -> float:
-    """The similarity above which cells overlap the true boxes best (mean intersection over union)."""
+def fit_box(own: Sequence[Example], size_px: int) -> tuple[float, float]:
+    """Absolute floor and share of the maximum above which cells overlap the true boxes best.
+
+    The pair of highest mean intersection over union; small and large things count alike, each by its own overlap.
+    """
     grid = own[0].similarity_map.shape[0]
-    edges = (np.arange(grid) + 0.5 - CELL_SHIFT) * size_px / grid
-    candidates = np.arange(0.2, 0.9, 0.01)
-    scores = np.zeros(len(candidates))
+    looks_at = (np.arange(grid) + 0.5 - CELL_SHIFT) * size_px / grid
+    floors, shares = np.meshgrid(np.arange(0.2, 0.7, 0.02), np.arange(0.4, 0.86, 0.05), indexing="ij")
+    scores = np.zeros(floors.shape)
     for example in own:
         x0, y0, x1, y1 = example.box or (0, 0, 0, 0)
-        truth = ((edges >= y0) & (edges < y1))[:, None] & ((edges >= x0) & (edges < x1))[None]
-        masks = example.similarity_map[None] >= candidates[:, None, None]
-        scores += (masks & truth).sum((1, 2)) / np.maximum((masks | truth).sum((1, 2)), 1)
-    return float(candidates[int(scores.argmax())])
+        truth = ((looks_at >= y0) & (looks_at < y1))[:, None] & ((looks_at >= x0) & (looks_at < x1))[None]
+        limits = np.maximum(floors, shares * example.similarity_map.max())
+        masks = example.similarity_map >= limits[..., None, None]
+        scores += (masks & truth).sum((2, 3)) / np.maximum((masks | truth).sum((2, 3)), 1)
+    best = np.unravel_index(int(scores.argmax()), scores.shape)
+    return float(floors[best]), float(shares[best])
 
 
 def clip_examples(embed: Embedders, clips: ClipPairs, number: int, seed: int = 7_000_000) -> Iterable[Example]:

@@ -33,6 +33,7 @@ DEFAULT_THRESHOLDS = {
     "confidence_similarity": 0.5,
     "confidence_slope": 20.0,
     "box_similarity": 0.6,
+    "box_relative": 0.65,
 }
 
 

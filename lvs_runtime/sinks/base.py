@@ -29,11 +29,6 @@ class SessionInfo:
     wall_offset_ns: int = 0  # wall clock minus monotonic clock at the start: turns stamps into dates
     thresholds: Mapping[str, float] = field(default_factory=dict)  # of the bundle's manifest
 
-    @property
-    def box_similarity(self) -> float:
-        """Similarity from which a cell belongs to a box; the heat colours are scaled by it."""
-        return float(self.thresholds.get("box_similarity", 0.6))
-
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {

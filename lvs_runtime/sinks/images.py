@@ -38,7 +38,7 @@ class ImagesSink:
         except OSError as error:
             raise SinkError(f"sink {self.name}: cannot make the folder: {error.strerror}. Choose another.") from error
         check_writable(self.folder / "frame.jpg", self.name)
-        self._overlay = Overlay(info.box_similarity)
+        self._overlay = Overlay()
         self._jpeg = JpegEncoder(quality=90)
 
     def write(self, frame: VideoFrame, result: Result, audio: AudioWindow | None) -> None:

@@ -75,7 +75,7 @@ class Mp4Sink:
             usable = [name for name in _ENCODER_OPTIONS if name in av.codecs_available]
             raise SinkError(f"sink {self.name}: this PyAV has no encoder {self.codec}; it has {', '.join(usable)}")
         self._info = info
-        self._overlay = Overlay(info.box_similarity)
+        self._overlay = Overlay()
         if info.sample_rate:
             self.soundtrack = Soundtrack(info.sample_rate)
         try:

@@ -85,7 +85,7 @@ class WindowSink:
         from ..view.overlay import Overlay
 
         self._cv2 = cv2
-        self._overlay = Overlay(info.box_similarity)
+        self._overlay = Overlay()
 
     def write(self, frame: VideoFrame, result: Result, audio: AudioWindow | None) -> None:
         """Show one picture and look at the keyboard."""

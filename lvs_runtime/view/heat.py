@@ -1,7 +1,7 @@
-"""From similarity to heat: how strongly each cell glows. Scaled by the bundle's threshold, never by the frame itself.
+"""From similarity to heat: how strongly each cell glows. Scaled by the result's box threshold.
 
-A per-frame stretch (minmax) makes some place glow in every picture, also when nothing sounds. Here similarity at the
-bundle's box threshold is always half heat, and what is well below it is clear.
+A per-frame stretch (minmax) makes some place glow in every picture, also when nothing sounds. Here a box's edge is
+always half heat and what is well below it is clear; the threshold never falls below the bundle's absolute one.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from ..results import Result
 Stops = tuple[float, float, float]
 
 
-def heat_stops(box_similarity: float) -> Stops:
+def heat_stops(box_threshold: float) -> Stops:
     """Similarities that map to heat 0, 0.5 and 1, for a threshold in (0, 1)."""
-    mid = min(max(box_similarity, 0.02), 0.98)
+    mid = min(max(box_threshold, 0.02), 0.98)
     return 0.6 * mid, mid, min(1.5 * mid, mid + 0.6 * (1.0 - mid))
 
 

@@ -40,9 +40,8 @@ def to_drawing_size(image: Image, max_width_px: int = MAX_WIDTH_PX) -> tuple[Ima
 
 @dataclass(slots=True)
 class Overlay:
-    """Draws results on frames of one stream. `box_similarity` is the bundle's; it scales the heat colours."""
+    """Draws results on frames of one stream. Heat colours are scaled by each result's `box_threshold`."""
 
-    box_similarity: float = 0.6
     opacity: float = 1.0
     _strength: float = field(default=0.0, init=False)
     _last_ns: int | None = field(default=None, init=False)
@@ -55,7 +54,7 @@ class Overlay:
         out, factor = to_drawing_size(image_bgr)
         strength = self._fade(heat_strength(result), result.capture_ns) * self.opacity
         if strength > 0.01:
-            blend_heat(out, heat(result.similarity_map, heat_stops(self.box_similarity)), strength)
+            blend_heat(out, heat(result.similarity_map, heat_stops(result.box_threshold)), strength)
         scale = max(out.shape[1] / 640, out.shape[0] / 480)
         self._marks(out, result, factor, scale)
         _strip(out, result, scale)

@@ -17,6 +17,7 @@ THRESHOLDS = {
     "confidence_similarity": 0.5,
     "confidence_slope": 20.0,
     "box_similarity": 0.6,
+    "box_relative": 0.65,
 }
 BRIGHT, LOUD = 0, 1  # channels of the toy embedding
 

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lvs_runtime.heatmap import CELL_SHIFT
 from lvs_runtime.results import Result, VideoFrame
 from lvs_runtime.sinks import SessionInfo
 
+OFFSET = 0.5 - CELL_SHIFT  # from a cell to where it looks
 START_NS = 5_000_000_000_000
 
 
@@ -35,7 +37,7 @@ def make_result() -> Callable[..., Result]:
             "audible": True,
             "level_dbfs": -20.0,
             "confidence": 0.9,
-            "peak_px": (int((cell_x + 0.5) * width / 14), int((cell_y + 0.5) * height / 14)),
+            "peak_px": (int((cell_x + OFFSET) * width / 14), int((cell_y + OFFSET) * height / 14)),
             "boxes_px": ((8 * width // 14, 4 * height // 14, 11 * width // 14, 7 * height // 14),),
             "provider": "CPUExecutionProvider",
             "precision": "int8",

@@ -31,7 +31,7 @@ def test_heard_but_not_in_view_shows_no_heat_and_no_marks(image, make_result) ->
 
 def test_a_flat_map_does_not_glow_however_it_is_scaled(image, make_result) -> None:
     flat = np.random.default_rng(1).uniform(0.30, 0.34, (14, 14)).astype(np.float32)
-    drawn = Overlay(box_similarity=0.6).draw(image, make_result(similarity_map=flat, boxes_px=(), peak_px=(0, 0)))
+    drawn = Overlay().draw(image, make_result(similarity_map=flat, boxes_px=(), peak_px=(0, 0)))
     np.testing.assert_array_equal(drawn[40:200, 40:], image[40:200, 40:])
 
 
@@ -47,10 +47,10 @@ def test_heat_is_where_the_similarity_is_and_the_rest_is_clear(make_result) -> N
 
 def test_the_threshold_scales_the_colours_not_the_frame(make_result) -> None:
     grey = np.full((240, 320, 3), 100, np.uint8)
-    result = make_result(peak=0.5, boxes_px=())
-    x, y = result.peak_px
-    low = Overlay(box_similarity=0.3).draw(grey, result)[y + 9, x + 9, 2]
-    high = Overlay(box_similarity=0.6).draw(grey, result)[y + 9, x + 9, 2]
+    lower, higher = (make_result(peak=0.5, boxes_px=(), box_threshold=t) for t in (0.3, 0.6))
+    x, y = lower.peak_px
+    low = Overlay().draw(grey, lower)[y + 9, x + 9, 2]
+    high = Overlay().draw(grey, higher)[y + 9, x + 9, 2]
     assert low > high + 30
 
 
@@ -105,8 +105,8 @@ def test_heat_at_the_threshold_is_half_for_every_threshold() -> None:
 
 def test_smooth_passes_through_the_cells() -> None:
     cells = np.random.default_rng(2).uniform(0.2, 0.8, (14, 14)).astype(np.float32)
-    large = smooth(cells, (14 * 15, 14 * 9))  # odd factors: cell centres fall on pixels
-    np.testing.assert_allclose(large[4::9, 7::15], cells, atol=1e-5)
+    large = smooth(cells, (224, 224))  # cell k looks at pixel 16 k of the network's picture
+    np.testing.assert_allclose(large[::16, ::16], cells, atol=1e-5)
     np.testing.assert_allclose(smooth(np.full((14, 14), 0.4, np.float32), (640, 480)), 0.4, atol=1e-5)
 
 

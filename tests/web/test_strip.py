@@ -67,6 +67,6 @@ def test_messages_can_be_taken_apart(made) -> None:
     assert decoded["frame_index"] == 7
     assert struct.unpack("<Bd", messages.sound(3.5, b"x" * 64)[:9]) == (2, 3.5)
     hello = __import__("json").loads(messages.hello(SessionInfo(source="ü", thresholds={"box_similarity": 0.5})))
+    assert messages.result_fields(made(7, 1, box_threshold=0.5), 0, 1.0)["stops"][1] == 0.5
     assert hello["info"]["source"] == "ü"
-    assert hello["heat"]["stops"][1] == 0.5
     assert len(hello["heat"]["colors"]) == len(hello["heat"]["alpha"]) == 256

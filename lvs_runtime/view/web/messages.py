@@ -28,7 +28,6 @@ def hello(info: SessionInfo) -> str:
             "type": "hello",
             "info": info.as_dict(),
             "heat": {
-                "stops": heat_stops(info.box_similarity),
                 "colors": heat_colors_rgb().tolist(),
                 "alpha": [round(float(a), 4) for a in heat_alpha()],
             },
@@ -55,6 +54,7 @@ def result_fields(result: Result, base_ns: int, fps: float) -> dict[str, Any]:
         "fps": round(fps, 2),
         "state": state_of(result),
         "strength": round(heat_strength(result), 4),
+        "stops": [round(stop, 4) for stop in heat_stops(result.box_threshold)],
     }
 
 

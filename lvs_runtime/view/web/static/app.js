@@ -151,7 +151,7 @@ function showNumbers(result) {
   setText("engine", [result.provider.replace("ExecutionProvider", ""), result.precision].filter(Boolean).join(" \u00b7 "));
   const peak = Math.max(...result.similarity_map.flat());
   setText("similarity", peak.toFixed(2));
-  setText("threshold", (view.info?.thresholds?.box_similarity ?? 0.6).toFixed(2));
+  setText("threshold", result.box_threshold.toFixed(2));
 }
 
 function showDetail(result, drops) {
@@ -200,7 +200,7 @@ function drawCells() {
   const context = cells.getContext("2d");
   const image = context.createImageData(cells.width, cells.height);
   map.flat().forEach((value, i) => {
-    const step = Math.round(255 * heatOf(value, painter.scale.stops));
+    const step = Math.round(255 * heatOf(value, view.result.stops));
     const share = 0.1 + 0.9 * Math.min(1, step / 64);
     painter.scale.colors[step].forEach((part, k) => (image.data[4 * i + k] = part * share));
     image.data[4 * i + 3] = 255;

@@ -30,7 +30,7 @@ export function heatOf(similarity, [low, mid, high]) {
 
 export class Painter {
   constructor() {
-    this.scale = null; // {stops, colors, alpha} from the server
+    this.scale = null; // {colors, alpha} from the server; each result brings its stops
     this.heat = document.createElement("canvas");
     this.weights = null;
     this.strength = 0;
@@ -43,10 +43,10 @@ export class Painter {
     this.lastMs = result.t_ms;
     const share = passed >= 0 && passed < 1000 ? 1 - Math.exp(-passed / (FADE_MS / 3)) : 1;
     this.strength += (result.strength - this.strength) * share;
-    if (this.scale && this.strength > 0.01) this.#renderHeat(result.similarity_map);
+    if (this.scale && this.strength > 0.01) this.#renderHeat(result.similarity_map, result.stops);
   }
 
-  #renderHeat(map) {
+  #renderHeat(map, stops) {
     const rows = map.length;
     const columns = map[0].length;
     const width = columns * SMOOTH;
@@ -56,7 +56,7 @@ export class Painter {
       this.heat.height = height;
       this.weights = { x: cubicWeights(width, columns), y: cubicWeights(height, rows) };
     }
-    const { stops, colors, alpha } = this.scale;
+    const { colors, alpha } = this.scale;
     const wide = map.map((row) => {
       const heat = row.map((value) => heatOf(value, stops));
       return this.weights.x.map((weights) => weights.reduce((sum, weight, i) => sum + weight * heat[i], 0));
