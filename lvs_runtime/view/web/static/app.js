@@ -72,7 +72,7 @@ function onBinary(socket, data) {
 
 function show(socket, bitmap, result, order) {
   view.lastAt = performance.now();
-  setLink("live", "");
+  if (!view.ended) setLink("live", ""); // a picture may be decoded after the farewell came
   if (view.paused || order < view.shown) {
     bitmap.close(); // two decodes run at once and may finish in the wrong order: never show the older one last
   } else {
