@@ -11,6 +11,7 @@ import json
 import math
 import os
 import pickle
+import re
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -215,8 +216,10 @@ def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
             found = ""
     if found:
         return f"wants to load {found}, which is code, not weights; refused. Only tensors and plain values are accepted"
-    first = str(error).split("\n")[0][:160]
-    return f"is not a checkpoint, or one that would run code while loading; refused ({first}){_looks_like(path)}"
+    wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if wanted:
+        return f"wants to load {wanted[1]}, which is code, not weights; refused{_looks_like(path)}"
+    return f"is not a checkpoint; refused{_looks_like(path)}"
 
 
 def _looks_like(path: Path) -> str:

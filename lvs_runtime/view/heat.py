@@ -30,10 +30,10 @@ def heat(similarity: npt.NDArray[np.float32], stops: Stops) -> npt.NDArray[np.fl
 
 
 def heat_strength(result: Result) -> float:
-    """How much of the heat is shown, in [0, 1]: 0 when nothing is audible, fading in as confidence reaches 0.5."""
+    """How much of the heat is shown, in [0, 1]: 0 when nothing is audible, fading in around confidence 0.5."""
     if not result.audible:
         return 0.0
-    x = min(max((result.confidence - 0.1) / 0.4, 0.0), 1.0)
+    x = min(max((result.confidence - 0.4) / 0.2, 0.0), 1.0)
     return x * x * (3.0 - 2.0 * x)
 
 
