@@ -90,8 +90,9 @@ def test_states(make_result) -> None:
     assert state_of(make_result(confidence=0.49)) == "unseen"
     assert state_of(make_result(audible=False, confidence=0.9)) == "silent"
     assert heat_strength(make_result(audible=False)) == 0
-    assert heat_strength(make_result(confidence=0.5)) == 1
-    assert 0 < heat_strength(make_result(confidence=0.3)) < 1
+    assert heat_strength(make_result(confidence=0.61)) == 1
+    assert 0 < heat_strength(make_result(confidence=0.45)) < 0.5
+    assert heat_strength(make_result(confidence=0.39)) == 0
 
 
 def test_heat_at_the_threshold_is_half_for_every_threshold() -> None:
