@@ -24,6 +24,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "devices"))
 from virtual_devices import VirtualDevices, build_shim, wait_until
 
+SIZE, FPS = "640x480", 30
 WARM_UP = 30  # results left out: devices open and the clock settles
 
 
@@ -33,8 +34,11 @@ def run(clip: Path | None, seconds: float, stop: signal.Signals, options: list[s
         devices = VirtualDevices(Path(folder), build_shim(Path(folder) / "fakev4l2.so"))
         try:
             devices.start_pulse()
-            feed = ["--clip", clip] if clip else []
+            devices.environment |= {"FAKEV4L2_SIZE": SIZE, "FAKEV4L2_FPS": str(FPS)}
+            feed = ["--size", SIZE, "--fps", str(FPS), *(["--clip", clip.resolve()] if clip else [])]
             devices.feed("--camera", devices.camera_fifo, "--mic", devices.mic_fifo, *feed)
+            log = Path(folder) / "feeder.log"
+            wait_until("the feeder has its clip", lambda: "feeding" in log.read_text())
             live = devices.live(
                 "--camera", "0", "--mic", "default", "--headless", "--sink", f"jsonl:{folder}/results.jsonl",
                 "--sink", f"{folder}/out.mp4", "--stats-json", f"{folder}/stats.json", *options,

@@ -114,6 +114,7 @@ def main() -> None:
     size = (width, height)
     rate = RATE * (1 + args.mic_ppm * 1e-6)
     player = ClipPlayer(args.clip, size, args.fps, rate) if args.clip else Player(size, args.fps, rate)
+    print("feeding", flush=True)  # a clip takes a while to decode
     start_s = time.monotonic() + 0.2
     threads = []
     if args.camera:
