@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes.util
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -10,6 +11,9 @@ import subprocess
 import pytest
 
 INSTALL = "scripts/install-system-packages.sh"
+# Training and export are torch through and through: without it these folders cannot even be collected.
+WITHOUT_TORCH = importlib.util.find_spec("torch") is None
+collect_ignore = ["train", "export"] if WITHOUT_TORCH else []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,6 +31,10 @@ def _lacks_for_audio() -> str | None:
     if ctypes.util.find_library("portaudio") is None:
         return "PortAudio"
     return next((name for name in ("pulseaudio", "pactl") if shutil.which(name) is None), None)
+
+
+def pytest_report_header() -> list[str]:
+    return ["no torch: tests/train and tests/export are left out; make test installs it"] if WITHOUT_TORCH else []
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
