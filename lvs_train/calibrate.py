@@ -128,9 +128,9 @@ def clip_examples(embed: Embedders, clips: ClipPairs, number: int, seed: int = 7
         last = (pair.label, audio)
 
 
-def calibrate(recipe: Recipe, embed: Embedders, number: int = 400) -> dict[str, float]:
+def calibrate(recipe: Recipe, embed: Embedders) -> dict[str, float]:
     """Thresholds from whatever the recipe trains on: composites of its test split, drawn pairs, or its clips."""
-    data, examples = recipe.data, list[Example]()
+    data, number, examples = recipe.data, recipe.calibration_examples, list[Example]()
     if data.material:
         material, bank = material_of(data, embed.audio_spec.sample_rate)
         specs = (embed.audio_spec, embed.image_spec)

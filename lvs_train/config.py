@@ -87,6 +87,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
     precision: Literal["fp32", "bf16"] = "fp32"
     workers: int = 2
     save_every_s: float = 120.0
+    calibration_examples: int = 400  # pairs that the thresholds are fitted on after the last stage
     live_seconds: float = 1.0
     audio: dict[str, float] = {}
     image: dict[str, int] = {}

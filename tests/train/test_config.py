@@ -33,7 +33,7 @@ def test_bad_recipes(values, words):
 
 
 def test_missing_and_broken_file(tmp_path):
-    with pytest.raises(ConfigError, match=r"no such file; shipped recipes: default\.toml"):
+    with pytest.raises(ConfigError, match=r"no such file; shipped recipes: .*default\.toml"):
         load_recipe(tmp_path / "none.toml")
     (tmp_path / "broken.toml").write_text("seed = ")
     with pytest.raises(ConfigError, match="not readable TOML"):
