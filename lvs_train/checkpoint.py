@@ -60,13 +60,16 @@ class Checkpoint:
         }
 
 
-def save(path: str | Path, checkpoint: Checkpoint) -> None:
+def save(path: str | Path, checkpoint: Checkpoint, *, half: bool = False) -> None:
     """Write `.pt` or `.safetensors` to a temporary name, flush it to disk, then rename over `path`.
 
-    Raises CheckpointError when the folder cannot be written or the disk is full; what was there stays untouched.
+    `half` stores convolutions in half precision (half the size; statistics stay float32). Raises CheckpointError when
+    the folder cannot be written or the disk is full; what was there stays untouched.
     """
     path = Path(path)
     tensors = {k: v.detach().cpu().contiguous() for k, v in checkpoint.model.state_dict().items()}
+    if half:
+        tensors = {k: v.half() if v.ndim == 4 else v for k, v in tensors.items()}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,6 +80,7 @@ def save(path: str | Path, checkpoint: Checkpoint) -> None:
         else:
             payload = {"lvs": json.dumps(checkpoint.spec()), "model": tensors, "state": checkpoint.state}
             torch.save(payload, temporary)
+        temporary.chmod(0o644)  # safetensors writes for the owner alone
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -30,6 +30,17 @@ def test_round_trip(tmp_path, model, suffix):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_half_precision_halves_the_file_and_keeps_the_statistics(tmp_path, model):
+    save(tmp_path / "full.safetensors", Checkpoint(model))
+    save(tmp_path / "half.safetensors", Checkpoint(model), half=True)
+    full, half = ((tmp_path / f"{name}.safetensors").stat().st_size for name in ("full", "half"))
+    assert half < 0.51 * full
+    again, before = load(tmp_path / "half.safetensors").model.state_dict(), model.state_dict()
+    assert torch.equal(again["audio.bn1.running_var"], before["audio.bn1.running_var"])
+    torch.testing.assert_close(again["image.conv1.weight"], before["image.conv1.weight"], rtol=1e-3, atol=1e-6)
+    assert again["image.conv1.weight"].dtype == torch.float32
+
+
 def test_pt_loads_with_weights_only(tmp_path, model):
     save(tmp_path / "m.pt", Checkpoint(model))
     assert set(torch.load(tmp_path / "m.pt", weights_only=True)) == {"lvs", "model", "state"}
