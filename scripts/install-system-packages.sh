@@ -9,9 +9,9 @@ packages="
     libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils
     gcc libc6-dev v4l-utils
     libgl1 libglib2.0-0
-    chromium fonts-dejavu-core
+    chromium fonts-dejavu-core xvfb xauth
 "
-# PortAudio and its ALSA bridge; sound without sound cards; the camera shim; OpenCV's window; the page in a browser.
+# PortAudio and its ALSA bridge; sound without sound cards; the camera shim; OpenCV's window; the page in a browser; the window on a screen that is not there.
 
 # shellcheck disable=SC2086
 set -- "${1:-}" $packages
