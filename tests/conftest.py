@@ -7,6 +7,9 @@ import importlib.util
 import os
 import shutil
 import subprocess
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -53,3 +56,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for name, skip in skips.items():
             if item.get_closest_marker(name):
                 item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def helpers() -> ModuleType:
+    """Scripted sources, small media files, a toy model: for capture, live and end to end."""
+    import live_helpers
+
+    return live_helpers
+
+
+@pytest.fixture(scope="session")
+def toy_path(tmp_path_factory: pytest.TempPathFactory, helpers: ModuleType) -> Path:
+    """The toy model as a bundle."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    path: Path = helpers.toy_bundle(tmp_path_factory.mktemp("live") / "bundle")
+    return path
+
+
+@pytest.fixture(scope="session")
+def localizer(toy_path: Path) -> Any:
+    """The toy model, opened."""
+    from lvs_runtime.localizer import Localizer
+
+    return Localizer.from_bundle(toy_path, threads=1)

@@ -30,7 +30,7 @@ def load(path: Path, name: str):
 
 def toy_bundle(folder: Path) -> Path:
     """The bundle of the runtime's own tests: bright cells answer, to any sound."""
-    return load(Path(__file__).parent / "runtime/conftest.py", "lvs_runtime_conftest")._write_bundle(folder)
+    return load(Path(__file__).parents[1] / "runtime/conftest.py", "lvs_runtime_conftest")._write_bundle(folder)
 
 
 def tone(seconds: float, rate: int = RATE, hz: float = 440.0, level: float = 0.3) -> np.ndarray:
