@@ -26,7 +26,7 @@ $(LIVE)/.made: pyproject.toml constraints.txt scripts/make-env.sh
 	@touch $@
 
 $(DEV)/.made: pyproject.toml constraints.txt scripts/make-env.sh | system-packages
-	@scripts/make-env.sh $(DEV) train,export,cpu,live,video,web,plots dev
+	@scripts/make-env.sh $(DEV) train,export,cpu,openvino,live,video,web,plots,mqtt,zenoh,dds,zmq,mcap,foxglove,archive,cluster dev
 	@touch $@
 
 system-packages:

@@ -27,6 +27,7 @@ class Pair:
     image: Image  # (224, 224, 3) RGB uint8
     waveform: Waveform  # (num_samples,) float32
     label: str
+    also: tuple[str, ...] = ()  # further classes that the picture shows: their sounds are no negatives of it
 
 
 class PairSource(Protocol):
@@ -78,8 +79,13 @@ class ClipPairs:
         )
 
 
+SCENE_NAMES = {"person": "speech"}  # what a class of natural photos is called among sounds
+
+
 class PhotoSoundPairs:
-    """Photos and sounds paired by class: weak supervision, as 2x2 tiles, pasted on a background, or whole."""
+    """Photos and sounds paired by class: weak supervision, as 2x2 tiles, pasted on a background, whole, or natural
+    photos of several things (`scene`).
+    """
 
     def __init__(
         self,
@@ -99,6 +105,10 @@ class PhotoSoundPairs:
             if item.split == "train" and bank.offsets[index + 1] > bank.offsets[index]:
                 self.sounds.setdefault(item.group, []).append(index)
         self.classes = [c for c in material.classes() if self.sounds.get(c) and material.photos_of(c, "train")]
+        self.scenes: dict[str, list[Item]] = {}
+        for scene in material.photos_of("_scene", "train"):
+            for name in {SCENE_NAMES.get(c, c) for c in scene.classes}:
+                self.scenes.setdefault(name, []).append(scene)
         counts = np.array(
             [min(len(self.sounds[c]), len(material.photos_of(c, "train")), 120) for c in self.classes], float
         )
@@ -108,7 +118,15 @@ class PhotoSoundPairs:
     def draw(self, rng: np.random.Generator, num_samples: int) -> Pair:
         """A photo of a class in one of the layouts, with a sound of that class."""
         label = self.classes[int(rng.choice(len(self.classes), p=self.class_weights))]
-        return Pair(self.picture(rng, label), self.sound(rng, label, num_samples), label)
+        layout = str(rng.choice(self.layouts, p=self.weights))
+        if layout == "scene" and label in self.scenes:
+            scene = self.scenes[label][int(rng.integers(len(self.scenes[label])))]
+            size = (self.image.size_px, self.image.size_px)
+            picture = degrade(rng, random_crop(rng, load_photo(scene), size, 0.7))
+            also = tuple(SCENE_NAMES.get(c, c) for c in scene.classes)
+        else:
+            picture, also = self.picture(rng, label, layout), ()
+        return Pair(picture, self.sound(rng, label, num_samples), label, also)
 
     def photo(self, rng: np.random.Generator, label: str) -> Item:
         """A training photo of the class; larger collections of it are drawn less often than their share."""
@@ -119,11 +137,11 @@ class PhotoSoundPairs:
         chosen = [i for i in items if i.source == source]
         return chosen[int(rng.integers(len(chosen)))]
 
-    def picture(self, rng: np.random.Generator, label: str) -> Image:
-        """The class in a layout drawn by weight."""
-        layout, size = str(rng.choice(self.layouts, p=self.weights)), self.image.size_px
+    def picture(self, rng: np.random.Generator, label: str, layout: str) -> Image:
+        """The class in a layout; a class without natural photos of several things is shown whole instead."""
+        size = self.image.size_px
         own = self.photo(rng, label)
-        if layout == "whole":
+        if layout in ("whole", "scene"):
             return degrade(rng, random_crop(rng, load_photo(own), (size, size), 0.35))
         number = 3 if layout == "tiles" else int(rng.integers(0, 3))
         same = rng.random() < self.same_source
@@ -169,11 +187,15 @@ class Batch:
     waveforms: npt.NDArray[np.float32]  # (B + X, num_samples)
     labels: list[str]  # B
     alike: Sequence[Sequence[str]] = ()  # groups of classes that are no negatives of each other
+    also: Sequence[tuple[str, ...]] = ()  # B: further classes that a picture shows; empty: none anywhere
 
     def same(self) -> npt.NDArray[np.bool_]:
-        """(B, B + X): True where a column's sound has the row's class or one alike, so is no negative."""
+        """(B, B + X): True where a column's sound has a class of the row's picture or one alike, so is no negative."""
         names = np.array(self.labels)
         same = names[:, None] == names[None]
+        for row, shown in enumerate(self.also):
+            near = {*shown, *(name for group in self.alike if set(group) & set(shown) for name in group)}
+            same[row] |= np.isin(names, list(near))
         for group in self.alike:
             inside = np.isin(names, group)
             same |= inside[:, None] & inside[None]
@@ -208,7 +230,7 @@ class Mixture:
         pairs = [s.draw(rng, num_samples) for s, n in zip(self.sources, counts, strict=True) for _ in range(n)]
         extra = [noise_or_silence(rng, num_samples) for _ in range(self.extra)]
         waveforms = np.stack([p.waveform for p in pairs] + extra)
-        return Batch(np.stack([p.image for p in pairs]), waveforms, [p.label for p in pairs], self.alike)
+        return Batch(np.stack([p.image for p in pairs]), waveforms, [p.label for p in pairs], self.alike, [p.also for p in pairs])
 
 
 def _quota(rng: np.random.Generator, weights: npt.NDArray[np.float64], total: int) -> list[int]:
