@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from .waveform import mono, resample
 BOX_CONFIDENCE = 0.5  # boxes are shown from here on
 MIN_DYNAMIC_SAMPLES = 8_000
 MAX_DYNAMIC_SECONDS = 10.0  # the longest window the official evaluation uses; bounds time and memory
+MAX_BATCH = 32  # pictures that a graph of variable batch sees at once: bounds memory, more gains nothing
 
 
 class Localizer:
@@ -105,6 +106,24 @@ class Localizer:
     def embed_image(self, frame_bgr: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Frame (H, W, 3) uint8 BGR -> (512, 14, 14) float32, unit vectors over the first axis."""
         return self.embed_prepared(self.prepare_image(frame_bgr))
+
+    def embed_images(
+        self, frames_bgr: Sequence[npt.NDArray[np.uint8]] | npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.float32]:
+        """N frames, each (H, W, 3) uint8 BGR of any size (or one array (N, H, W, 3)) -> (N, 512, 14, 14) float32.
+
+        A graph of variable batch sees up to 32 pictures at once, one of batch 1 sees each by itself; the values are
+        those of `embed_image` but for rounding. N = 0 gives an empty array.
+        """
+        spec = self.bundle.part("image")
+        shape = tuple(n for n in spec.output.shape[1:] if isinstance(n, int))
+        batch = spec.only_input.shape[0]
+        step = batch if isinstance(batch, int) else MAX_BATCH
+        embeddings = np.empty((len(frames_bgr), *shape), np.float32)
+        for start in range(0, len(frames_bgr), step):
+            chosen = [self.prepare_image(frame) for frame in frames_bgr[start : start + step]]
+            embeddings[start : start + len(chosen)] = self.backend.run("image", np.concatenate(chosen))
+        return embeddings
 
     def embed_audio(self, waveform_16k: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """(N,) float in [-1, 1] at the bundle's rate -> (512,) float32, a unit vector.

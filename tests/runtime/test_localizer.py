@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -216,6 +217,34 @@ def test_extreme_pictures(localizer, shape):
 def test_bad_pictures(localizer, picture, message):
     with pytest.raises(ConfigError, match=message):
         localizer.localize(picture, tone(), RATE)
+
+
+def test_many_pictures_get_what_each_gets(localizer):
+    rng = np.random.default_rng(1)
+    pictures = [rng.integers(0, 256, (h, w, 3), np.uint8) for h, w in ((224, 224), (90, 160), (360, 640))]
+    embeddings = localizer.embed_images(pictures)
+    assert embeddings.dtype == np.float32
+    np.testing.assert_array_equal(embeddings, [localizer.embed_image(p) for p in pictures])
+    np.testing.assert_array_equal(localizer.embed_images(np.stack(pictures[:1] * 2)), [embeddings[0]] * 2)
+    assert localizer.embed_images([]).shape == (0, 512, 14, 14)
+
+
+def test_a_graph_of_variable_batch_sees_many_at_once(localizer, monkeypatch):
+    """The bundle's reader decides which graphs are allowed; here only the part's stated shape is made variable."""
+    image = localizer.bundle.part("image")
+    spec = msgspec.structs.replace(image.only_input, shape=("batch", 224, 224, 3))
+    monkeypatch.setitem(localizer.bundle.manifest.parts, "image", msgspec.structs.replace(image, input=spec))
+    seen = []
+
+    def run(part, array):
+        seen.append(array.shape)
+        return np.broadcast_to(array.mean(axis=(1, 2, 3)).reshape(-1, 1, 1, 1), (len(array), 512, 14, 14))
+
+    monkeypatch.setattr(localizer.backend, "run", run)
+    pictures = [np.full((224, 224, 3), value, np.uint8) for value in range(70)]
+    embeddings = localizer.embed_images(pictures)
+    assert seen == [(32, 224, 224, 3), (32, 224, 224, 3), (6, 224, 224, 3)]
+    np.testing.assert_array_equal(embeddings[:, 0, 0, 0], np.arange(70))
 
 
 def test_a_dynamic_graph_hears_the_sound_as_it_is(write_bundle, tmp_path):
