@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .heatmap import heatmap
+
+if TYPE_CHECKING:
+    from .geometry.bearing import Bearing
+    from .tracks.tracker import Track
 
 Box = tuple[int, int, int, int]
 
@@ -24,6 +28,8 @@ class DropReason(str, Enum):
     NO_AUDIO = "no_audio"  # no sound was there yet to pair with this frame
     SINK_BUSY = "sink_busy"  # a sink's own queue was full; only that sink loses
     STOPPED = "stopped"  # in flight when the session ended
+    DUPLICATE = "duplicate"  # a bus delivered the same picture twice
+    OUT_OF_ORDER = "out_of_order"  # a bus delivered a picture older than one that was already used
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +40,9 @@ class VideoFrame:
     capture_ns: int  # when the picture was taken, as well as the source knows
     arrival_ns: int  # when this process held it
     index: int = 0
-    stamp_source: str = "arrival"  # "driver" | "arrival" | "file" | "caller"
+    stamp_source: str = "arrival"  # "driver" | "arrival" | "file" | "caller" | "header" | "other_clock"
+    frame_id: str = ""  # coordinate frame, as a bus names it; carried to the result unchanged
+    source_stamp_ns: int | None = None  # as the source wrote it, on its own clock; carried unchanged
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +86,10 @@ class Result:
     stages_ms: Mapping[str, float] = field(default_factory=dict)  # wait, pre, image, audio, head, post
     drops: Mapping[str, int] = field(default_factory=dict)  # so far, by DropReason value
     flags: tuple[str, ...] = ()  # visible conditions, e.g. "mic_digital_silence"
+    frame_id: str = ""  # the frame's, or the calibration's
+    source_stamp_ns: int | None = None  # the frame's
+    bearings: tuple[Bearing, ...] = ()  # one for each box, where the camera's geometry is known
+    tracks: tuple[Track, ...] = ()  # identities over time, where the camera's geometry is known
 
     @property
     def age_ms(self) -> float:
@@ -97,7 +109,13 @@ class Result:
         return heatmap(self.similarity_map, size or self.image_size_px, scaling)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values: one line of a JSONL record."""
+        """Plain JSON values: one line of a JSONL record. What only some sources know stands in it when it is known."""
+        known: dict[str, Any] = {"frame_id": self.frame_id} if self.frame_id else {}
+        if self.source_stamp_ns is not None:
+            known["source_stamp_ns"] = self.source_stamp_ns
+        if "track" in self.stages_ms:
+            known["bearings"] = [bearing.as_dict() for bearing in self.bearings]
+            known["tracks"] = [track.as_dict() for track in self.tracks]
         return {
             "frame_index": self.frame_index,
             "capture_ns": self.capture_ns,
@@ -122,4 +140,5 @@ class Result:
             "stages_ms": {k: round(v, 3) for k, v in self.stages_ms.items()},
             "drops": dict(self.drops),
             "flags": list(self.flags),
+            **known,
         }
