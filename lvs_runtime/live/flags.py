@@ -10,6 +10,7 @@ FROZEN_PICTURE, BLACK_PICTURE = "frozen_picture", "black_picture"
 MIC_DIGITAL_SILENCE = "mic_digital_silence"
 SOUND_ENDED = "sound_ended"  # a sound file was shorter than the picture
 NO_AUDIO = "no_audio"  # this result rests on no sound
+OTHER_CLOCK = "other_clock"  # frames are stamped by another clock than this machine's; its offset is estimated
 AUDIO_GAP = "audio_gap"  # zeros stand in this result's window for sound that was lost
 
 

@@ -72,6 +72,8 @@ class Inference:
             audio_start_ns=window.start_ns if window else frame.capture_ns,
             audio_end_ns=window.end_ns if window else frame.capture_ns,
             stamp_source=frame.stamp_source,
+            frame_id=frame.frame_id,
+            source_stamp_ns=frame.source_stamp_ns,
             gap_samples=window.gap_samples if window else 0,
             stages_ms={
                 "wait": (begin_ns - offered.due_ns) / 1e6,

@@ -9,6 +9,7 @@ sound ──► track (clock, ring) ──► audio encoder at its rate ──�
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -64,6 +65,7 @@ class LiveSession:
         threads: int | None = None,
         sinks: Sequence[str | ResultSink] = (),
         on_result: Callable[[Result], None] | None = None,
+        annotate: Callable[[Result], Result] | None = None,
         sources: Sequence[Source] | None = None,
         **options: Any,
     ) -> None:
@@ -71,7 +73,8 @@ class LiveSession:
 
         `audio` None: a file's own sound, else the default microphone. `model`: a bundle folder, a `Localizer`, None for
         the shipped bundle. `sources` replaces what the two would open. `options`: the fields of `LiveOptions`.
-        `on_result` is called in the inference thread. Raises `ConfigError`; opening happens in `start()`.
+        `on_result` is called in the inference thread, and before it `annotate`, which may add to each result (bearings
+        and tracks: `lvs_runtime.tracks.SourceTracker`). Raises `ConfigError`; opening happens in `start()`.
         """
         unknown = set(options) - set(LiveOptions.__dataclass_fields__)
         if unknown:
@@ -88,6 +91,8 @@ class LiveSession:
         self._given = sources
         self._stats, self._flags, self._stop = StatsCollector(), Flags(), threading.Event()
         self._outputs = Outputs(sinks, on_result)
+        self._annotate = annotate
+        self._process = os.getpid()
         self._track = SoundTrack(keep_s=30.0, offset_ms=self.options.av_offset_ms)
         self._arrival = SoundArrival(self._track)
         self._picture = PictureCheck()
@@ -106,6 +111,7 @@ class LiveSession:
 
     def start(self) -> LiveSession:
         """Open sources, model and sinks, then let everything run. Raises what could not be opened."""
+        self._check_process()
         if self._thread is not None:
             return self
         try:
@@ -134,10 +140,13 @@ class LiveSession:
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the session has ended by itself or by `stop`; False when `timeout_s` passed first."""
+        self._check_process()
         return self.ended.wait(timeout_s)
 
     def close(self) -> bool:
         """End, join every thread, finish every sink; bounded. False when a device or sink did not let go in time."""
+        if os.getpid() != self._process:
+            return True  # a forked child owns nothing of it; the parent's session runs on
         with self._lock:
             if self._closed is not None:
                 return self._closed
@@ -226,13 +235,24 @@ class LiveSession:
 
     # ---- data from the caller ----
 
-    def push_frame(self, frame_bgr: npt.NDArray[np.uint8], capture_ns: int | None = None) -> None:
-        """A frame (H, W, 3) uint8 BGR taken at `capture_ns` on `time.monotonic_ns` (None: now). video="push"."""
+    def push_frame(
+        self,
+        frame_bgr: npt.NDArray[np.uint8],
+        capture_ns: int | None = None,
+        *,
+        frame_id: str = "",
+        source_stamp_ns: int | None = None,
+    ) -> None:
+        """A frame (H, W, 3) uint8 BGR taken at `capture_ns` on `time.monotonic_ns` (None: now). video="push".
+
+        `frame_id` and `source_stamp_ns` (a stamp of another clock) are carried to the result unchanged.
+        """
         self._check_push(self.camera_ref, "push_frame")
         now_ns = time.monotonic_ns()
         with self._lock:
             index, self._pushed = self._pushed, self._pushed + 1
         frame = VideoFrame(frame_bgr, now_ns if capture_ns is None else capture_ns, now_ns, index, "caller")
+        frame = replace(frame, frame_id=frame_id, source_stamp_ns=source_stamp_ns)
         self.take_frame(frame, frame.capture_ns)
 
     def push_audio(self, samples: npt.NDArray[np.float32], sample_rate: int, capture_ns: int) -> None:
@@ -254,6 +274,7 @@ class LiveSession:
     def take_frame(self, frame: VideoFrame, due_ns: int) -> None:
         """Offer a frame to inference."""
         self._stats.offer()
+        self._flags.put(names.OTHER_CLOCK, frame.stamp_source == "other_clock")
         if self._is_live:
             self._picture.add(frame.image_bgr, frame.capture_ns)
             self._flags.put(names.FROZEN_PICTURE, self._picture.frozen)
@@ -331,6 +352,8 @@ class LiveSession:
                 offered = self._slot.take(0.1)
                 if offered is not None:
                     result, window = inference.run(offered, self._outputs.drops())
+                    if self._annotate is not None:
+                        result = self._annotate(result)
                     self._stats.process(result, time.monotonic_ns(), window is not None)
                     self._outputs.put(offered.frame, result, window)
                 elif self._slot.drained:
@@ -365,7 +388,15 @@ class LiveSession:
             _LOG.error("%s %s did not close in time; its thread is left behind", pump.role, pump.source.info.name)
         return done
 
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            raise ConfigError(
+                "LiveSession: made in another process; a fork has none of its threads. Make and start the session in "
+                "the child, or let multiprocessing spawn: multiprocessing.set_start_method('spawn')"
+            )
+
     def _check_push(self, ref: SourceRef, what: str) -> None:
+        self._check_process()
         if ref.kind != "push":
             raise ConfigError(f"{what}: this session captures by itself; want LiveSession(video='push', audio='push')")
         if self._thread is None:
