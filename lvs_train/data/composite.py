@@ -42,6 +42,8 @@ def distractors(
     """`number` photos that show none of the `forbidden` classes, from the sounding photo's source when asked."""
     pool = material_pool(material, split, sounding.source if same_source else None)
     chosen: list[Item] = []
+    if number == 0:
+        return chosen
     for index in rng.permutation(len(pool)):
         item = pool[index]
         if item.group not in forbidden and not forbidden.intersection(item.classes):
