@@ -2,23 +2,21 @@
 
 The frame is squashed to 224 x 224, never cropped: a sound at the frame's edge must stay findable. Each axis by
 itself: a longer one is averaged by area (aliasing costs the network far more than the choice of kernel), a shorter
-one interpolated. OpenCV does it where it is installed, numpy otherwise: equal within one level of 255.
+one interpolated. OpenCV does it where it is installed, else PyAV's swscale where it shrinks, else numpy: equal within
+one level of 255.
 """
 
 from __future__ import annotations
 
 from functools import cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import ConfigError
 from .spec import ImageSpec
-
-if TYPE_CHECKING:
-    pass
 
 
 def to_network(image_bgr: npt.NDArray[np.uint8], spec: ImageSpec | None = None) -> npt.NDArray[np.uint8]:
@@ -28,7 +26,12 @@ def to_network(image_bgr: npt.NDArray[np.uint8], spec: ImageSpec | None = None) 
     """
     size = (spec or ImageSpec()).size_px
     image = check_frame(image_bgr)
-    small = _resize_opencv(image, size) if _opencv() is not None else resize_numpy(image, size)
+    if _opencv() is not None:
+        small = _resize_opencv(image, size)
+    elif min(image.shape[:2]) >= size and _av() is not None:
+        small = _shrink_swscale(image, size)
+    else:
+        small = resize_numpy(image, size)
     return np.ascontiguousarray(small[None, :, :, ::-1])
 
 
@@ -76,6 +79,26 @@ def _resize_opencv(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.ui
     if shrunk != (size, size):
         image = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
     return image
+
+
+@cache
+def _av() -> ModuleType | None:
+    """PyAV where it is installed: 640 x 480 in 0.7 ms where numpy needs 16 to 26."""
+    try:
+        import av
+    except ImportError:
+        return None
+    return av
+
+
+def _shrink_swscale(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
+    # Each colour as a grey picture: swscale takes a detour through YUV for colour ones and is off by up to 9 levels.
+    av: Any = _av()
+    small = np.empty((size, size, image.shape[2]), np.uint8)
+    for channel in range(image.shape[2]):
+        plane = av.VideoFrame.from_ndarray(np.ascontiguousarray(image[..., channel]), format="gray")
+        small[..., channel] = plane.reformat(size, size, interpolation="AREA").to_ndarray()
+    return small
 
 
 def _resample(rows: npt.NDArray[Any], size: int) -> npt.NDArray[np.float32]:

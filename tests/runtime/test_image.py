@@ -37,12 +37,25 @@ def test_shrinking_is_opencvs_area_resize(height, width):
     np.testing.assert_array_equal(to_network(frame)[0], expected)
 
 
-@pytest.mark.parametrize("with_opencv", [True, False])
-def test_shape_colours_and_layout(monkeypatch, with_opencv):
-    if with_opencv:
-        pytest.importorskip("cv2")
-    else:
+@pytest.mark.parametrize(("height", "width"), SHAPES[:5])
+def test_swscale_equals_opencv_within_one_level(monkeypatch, height, width):
+    pytest.importorskip("av")
+    pytest.importorskip("cv2")
+    frame = picture(height, width)
+    by_opencv = to_network(frame).astype(int)
+    monkeypatch.setattr(image, "_opencv", lambda: None)
+    monkeypatch.setattr(image, "resize_numpy", None)  # must not be needed where the picture only shrinks
+    assert np.abs(by_opencv - to_network(frame)).max() <= 1
+
+
+@pytest.mark.parametrize("library", ["cv2", "av", "numpy"])
+def test_shape_colours_and_layout(monkeypatch, library):
+    if library != "numpy":
+        pytest.importorskip(library)
+    if library != "cv2":
         monkeypatch.setattr(image, "_opencv", lambda: None)
+    if library == "numpy":
+        monkeypatch.setattr(image, "_av", lambda: None)
     frame = np.zeros((300, 500, 3), np.uint8)
     frame[:, :250] = (10, 20, 30)  # blue, green, red
     out = to_network(frame)
