@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 
 # Share of a region's spread (standard deviation, plus half a cell's) that the error of its middle turned out to be on
 # the drawn world: benchmarks/buses/tracking.py prints the normalized error that this number sets to 1.
-SPREAD_TO_ERROR = 0.5
+SPREAD_TO_ERROR = 0.415
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

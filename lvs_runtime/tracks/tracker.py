@@ -24,6 +24,10 @@ from .assignment import assign
 
 Floats = npt.NDArray[np.float64]
 
+# Share of a bearing's covariance that does not average out from frame to frame (the map errs the same way for a
+# while): part of what is told, not of the filter. benchmarks/buses/tracking.py prints what this number is fitted to.
+_LASTING = 0.7
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackRules:
@@ -82,7 +86,8 @@ class _Source:
     seen_ns: int
     track_id: int = 0  # 0: tentative
     hits: int = 1
-    silent: bool = field(default=False)
+    silent: bool = False
+    lasting: Floats = field(default_factory=lambda: np.zeros((2, 2)))
 
     def predict(self, dt_s: float, rules: TrackRules, at_rest: bool) -> None:
         """Constant velocity with white acceleration; a source out of sight comes to rest."""
@@ -115,6 +120,7 @@ class _Source:
         left[:, :2] -= gain
         noise = np.reshape(bearing.covariance_rad2, (2, 2))
         self.covariance = left @ self.covariance @ left.T + gain @ noise @ gain.T  # Joseph's form: stays symmetric
+        self.lasting = _LASTING * noise
         self.seen_ns, self.hits = stamp_ns, self.hits + 1
 
 
@@ -186,6 +192,8 @@ class Tracker:
     def _told(self, source: _Source, now_ns: int) -> Track:
         azimuth, elevation, azimuth_rate, elevation_rate = source.mean.tolist()
         unseen = "silent" if source.silent else "unseen"
+        covariance = source.covariance.copy()
+        covariance[:2, :2] += source.lasting
         return Track(
             track_id=source.track_id,
             state="seen" if source.seen_ns == now_ns else unseen,
@@ -193,7 +201,7 @@ class Tracker:
             elevation_rad=elevation,
             azimuth_rate_rad_s=azimuth_rate,
             elevation_rate_rad_s=elevation_rate,
-            covariance=tuple(source.covariance.ravel().tolist()),
+            covariance=tuple(covariance.ravel().tolist()),
             age_s=(now_ns - source.first_ns) / 1e9,
             unseen_s=(now_ns - source.seen_ns) / 1e9,
         )
