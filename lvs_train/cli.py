@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -77,6 +76,10 @@ class Evaluate:
     """Test pictures of each kind."""
     seed: int = 0
     """Which composites are drawn."""
+    videos: tuple[Path, ...] = ()
+    """Real videos, or .jsonl lists of them (`file`, `cls`, `split`): own sound against another clip's."""
+    sheet: Path | None = None
+    """Write a contact sheet of the videos with their heat maps (PNG)."""
     json: Path | None = None
     """Write all figures here."""
     debug: bool = False
@@ -174,22 +177,25 @@ def clips(args: Clips) -> int:
 def evaluate(args: Evaluate) -> int:
     """Print the figures, with controls, and write them as JSON."""
     from .config import load_recipe
-    from .evaluate import evaluate_drawn
-    from .gate_check import drawn_sound
+    from .quality import quality_report
 
     embed = _embedders(args)
-    specs = (embed.audio_spec, embed.image_spec)
-    report: dict[str, Any] = {"what": embed.name, "seed": args.seed}
-    report["gate_drawn"] = _gate(embed, (drawn_sound(i, embed.audio_spec.seconds) for i in range(300)))
-    report["drawn"] = evaluate_drawn(embed.image, embed.audio, specs, min(args.number, 500))
-    if args.config:
-        report |= _on_material(load_recipe(args.config), embed, args)
+    recipe = load_recipe(args.config) if args.config else None
+    say = (lambda text: print(f"  {text} ...", file=sys.stderr, flush=True)) if args.json else (lambda _: None)
+    report = quality_report(embed, recipe, args.number, args.seed, args.videos, args.sheet, say)
+    report["context"] = _context()
     print(json.dumps({k: _short(v) for k, v in report.items()}, indent=2))
     if args.json:
         temporary = args.json.with_name(f".{args.json.name}.tmp")
         temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         temporary.replace(args.json)
     return 0
+
+
+def _context() -> dict[str, str]:
+    from datetime import datetime, timezone
+
+    return {"date": datetime.now(timezone.utc).date().isoformat(), "command": " ".join(["lvs-train", *sys.argv[1:]])}
 
 
 def _embedders(args: Evaluate) -> Embedders:
@@ -200,39 +206,14 @@ def _embedders(args: Evaluate) -> Embedders:
     return of_checkpoint(args.ckpt) if args.ckpt else of_bundle(args.bundle)
 
 
-def _on_material(recipe: Recipe, embed: Embedders, args: Evaluate) -> dict[str, Any]:
-    from .evaluate import CompositeSet, evaluate_composites
-    from .gate_check import unseen_sounds
-    from .prepare import material_of
-
-    material, bank = material_of(recipe.data, embed.audio_spec.sample_rate)
-    report: dict[str, Any] = {"gate_real": _gate(embed, unseen_sounds(bank, 600))}
-    for name, same in (("composites_same_source", True), ("composites_any_source", False)):
-        composites = CompositeSet(
-            material,
-            bank,
-            (embed.audio_spec, embed.image_spec),
-            same_source=same,
-            alike=recipe.data.alike,
-            seed=args.seed,
-        )
-        report[name] = evaluate_composites(embed.image, embed.audio, composites, args.number)
-    return report
-
-
-def _gate(embed: Embedders, sounds: Iterable[Any]) -> dict[str, float]:
-    from .gate_check import gate_shares, silent_windows, sounding_windows
-
-    rate = embed.audio_spec.sample_rate
-    return gate_shares(embed.thresholds, sounding_windows(sounds, rate), silent_windows(300, rate), rate)
-
-
 def _short(value: object) -> object:
     """Without the long tables, shares as one number."""
     if not isinstance(value, dict):
         return value
-    kept = {k: v for k, v in value.items() if k not in ("per_class", "per_source")}
-    return {k: round(v["share"], 4) if isinstance(v, dict) and "share" in v else v for k, v in kept.items()}
+    kept = {k: v for k, v in value.items() if k not in ("per_class", "per_source", "rows")}
+    if "value" in kept:
+        return f"{kept['value']:.3f} ({kept['low']:.3f} to {kept['high']:.3f})"
+    return {k: round(v["share"], 4) if isinstance(v, dict) and "share" in v else _short(v) for k, v in kept.items()}
 
 
 def pick_device(name: str) -> torch.device:

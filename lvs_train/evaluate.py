@@ -21,6 +21,7 @@ from .data.augment import Image, Waveform
 from .data.composite import PxBox, load_photo, material_pool, squash, tiles
 from .data.decode import SoundBank
 from .data.material import Item, Material
+from .data.sounds import SplitSounds
 
 Floats = npt.NDArray[np.float32]
 EmbedImage = Callable[[Image], Floats]  # (224, 224, 3) RGB -> (512, 14, 14)
@@ -42,14 +43,6 @@ class Composite:
     source: str
 
 
-def central(waveform: Waveform, num_samples: int) -> Waveform:
-    """The middle of a sound, repeated when short."""
-    if len(waveform) < num_samples:
-        return np.tile(waveform, num_samples // len(waveform) + 1)[:num_samples]
-    first = (len(waveform) - num_samples) // 2
-    return waveform[first : first + num_samples]
-
-
 class CompositeSet:
     """2 x 2 tiles of test photos: one sounding, one other object with a sound of its own, two more things.
 
@@ -69,15 +62,12 @@ class CompositeSet:
         split: str = "test",
         seed: int = 0,
     ) -> None:
-        self.material, self.bank, self.split, self.seed, self.same_source = material, bank, split, seed, same_source
+        self.material, self.split, self.seed, self.same_source = material, split, seed, same_source
         self.audio, self.image, self.alike = *specs, alike
-        self.sounds: dict[str, list[int]] = {}
-        for index, item in enumerate(bank.items):
-            if item.split == split and bank.offsets[index + 1] > bank.offsets[index]:
-                self.sounds.setdefault(item.group, []).append(index)
+        self.sounds = SplitSounds(bank, split, self.audio.num_samples)
         wanted = classes if classes is not None else material.classes(40, 20)
         self.photos = {c: [p for p in material.photos_of(c, split) if self._large(p)] for c in wanted}
-        self.classes = [c for c in wanted if self.sounds.get(c) and self.photos[c]]
+        self.classes = [c for c in wanted if c in self.sounds and self.photos[c]]
         if len(self.classes) < 2:
             raise DataError(f"composites need two classes with {split} photos and sounds; found {self.classes}")
 
@@ -117,17 +107,13 @@ class CompositeSet:
         y, x = divmod(cells[int(np.flatnonzero(order == 0)[0])], 2)
         other_box = (x * half, y * half, (x + 1) * half, (y + 1) * half)
         return Composite(
-            image, self._sound(rng, label), box, self._sound(rng, items[1].group), other_box,
+            image, self.sounds.draw(rng, label), box, self.sounds.draw(rng, items[1].group), other_box,
             label, items[1].group, items[0].source,
         )  # fmt: skip
 
     @staticmethod
     def _pick(rng: np.random.Generator, items: Sequence[Item]) -> Item:
         return items[int(rng.integers(len(items)))]
-
-    def _sound(self, rng: np.random.Generator, label: str) -> Waveform:
-        pool = self.sounds[label]
-        return central(self.bank[pool[int(rng.integers(len(pool)))]], self.audio.num_samples)
 
 
 def similarity(image_embedding: Floats, audio_embedding: Floats) -> Floats:

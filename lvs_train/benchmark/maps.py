@@ -27,8 +27,9 @@ from ..data.augment import Image, Waveform
 from ..data.decode import read_image, read_sound
 from ..data.ids import video_key
 from ..data.layouts import Clip
+from ..data.sounds import central
 from ..embed import Embedders
-from ..evaluate import central, similarity
+from ..evaluate import similarity
 
 Floats = npt.NDArray[np.float32]
 Progress = Callable[[str, int, int], None]

@@ -11,7 +11,8 @@ from lvs_runtime.spec import AudioSpec, ImageSpec
 from lvs_train.calibrate import Example, fit, fit_box, fit_logistic
 from lvs_train.data.decode import SoundBank
 from lvs_train.data.material import load_material
-from lvs_train.evaluate import CompositeSet, auroc, central, evaluate_composites, peak_inside, similarity
+from lvs_train.data.sounds import central
+from lvs_train.evaluate import CompositeSet, auroc, evaluate_composites, peak_inside, similarity
 
 COLOURS = {"dog": (250, 0, 0), "cat": (0, 250, 0), "_silent": (0, 0, 0), "cow": (0, 0, 250)}
 HZ = {"dog": 500.0, "cat": 1000.0, "cow": 2000.0}
@@ -72,7 +73,7 @@ def test_items_depend_on_seed_and_index_alone(composites):
 def test_too_few_classes_is_an_error(composites):
     with pytest.raises(DataError, match="two classes"):
         CompositeSet(
-            composites.material, composites.bank, (AudioSpec(), ImageSpec()), same_source=True, classes=["dog"]
+            composites.material, composites.sounds.bank, (AudioSpec(), ImageSpec()), same_source=True, classes=["dog"]
         )
 
 
