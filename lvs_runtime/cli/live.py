@@ -54,8 +54,8 @@ class Live:
     """Files as fast as inference goes instead of in real time."""
     audio_seconds: float | None = None
     """Length of the audio window (default: what the bundle states)."""
-    audio_rate: float = 10.0
-    """Audio embeddings a second with policy latest; with policy all every frame gets its own."""
+    audio_rate: float | None = None
+    """Audio embeddings a second with policy latest. Unset: each frame its own, at least 8 where time is short."""
     resolution: str | None = None
     """Ask the camera (or the drawn world) for WIDTHxHEIGHT."""
     fps: float | None = None

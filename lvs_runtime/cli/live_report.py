@@ -63,7 +63,8 @@ class Reporter:
         if model is not None:
             how = f"all: every frame, each with its own {session.window_s:g} s of sound"
             if session.policy != "all":
-                how = f"latest: the newest frame, {o.audio_rate_hz:g} times a second {session.window_s:g} s of sound"
+                rate = f"{o.audio_rate_hz:g} times a second" if o.audio_rate_hz else "as often as time allows with"
+                how = f"latest: the newest frame, {rate} {session.window_s:g} s of sound up to it"
             self.note(f"model      {model.bundle.name}, {model.precision} on {model.provider}; policy {how}")
 
     def counters(self, stats: SessionStats) -> None:

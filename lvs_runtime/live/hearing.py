@@ -1,25 +1,21 @@
-"""Which audio embedding a frame gets: made for it exactly, or the newest of a steady rate."""
+"""Which audio embedding a frame gets: made from the window that ends at its stamp, or the one before it."""
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ..localizer import Localizer
 from ..results import AudioWindow
-from . import sync
+from .audio_rate import AudioRate
 from .stats import StatsCollector
+from .sync import Patience, remaining_wait_ns
 from .track import SoundTrack
 
-_LOG = logging.getLogger(__name__)
 _LEAST_S = 0.1  # a shorter window says nothing
 _STALE_NS = 250_000_000  # sound that ends this far from the frame is not the frame's sound
 
@@ -31,23 +27,18 @@ class Hearing:
     embedding: npt.NDArray[np.float32]  # (512,)
     window: AudioWindow
 
-    @property
-    def end_ns(self) -> int:
-        """End of the window."""
-        return self.window.end_ns
+    def fits(self, frame_ns: int) -> bool:
+        """It is near enough to stand for the sound at this stamp."""
+        return abs(frame_ns - self.window.end_ns) <= _STALE_NS
 
 
-class Ears(Protocol):
-    """Finds the sound for a frame."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """What a frame heard, and how that came about: enough to hear the same again from a recording."""
 
-    def hear(self, frame_ns: int) -> Hearing | None:
-        """The embedding for a frame with this stamp, None when there is no sound for it."""
-
-    def start(self) -> None:
-        """Begin."""
-
-    def join(self, timeout_s: float) -> bool:
-        """Wait for the end after `stop` was set; False when it does not come."""
+    hearing: Hearing | None  # None: there is no sound for this frame
+    own: bool  # the window was cut for this frame
+    blocks: int = 0  # own: blocks of sound that had come by then
 
 
 class SoundArrival:
@@ -62,107 +53,64 @@ class SoundArrival:
         with self._changed:
             self._changed.notify_all()
 
-    def wait_for(self, stamp_ns: int) -> None:
-        """Wait until the sound reaches `stamp_ns`, for as long as that can pay (at most 15 ms)."""
+    def wait_for(self, stamp_ns: int, patience: Patience) -> None:
+        """Wait until the sound reaches `stamp_ns`, for as long as that can pay."""
         begin_ns = time.monotonic_ns()
         with self._changed:
             while True:
                 waited_ns = time.monotonic_ns() - begin_ns
-                left_ns = sync.remaining_wait_ns(stamp_ns, self._track.ring.newest_ns, waited_ns)
+                left_ns = remaining_wait_ns(stamp_ns, self._track.ring.newest_ns, waited_ns, patience)
                 if left_ns <= 0:
                     return
                 self._changed.wait(left_ns / 1e9)
 
 
-class ExactEars:
-    """Policy `all`: every frame's window ends at its stamp. The same file gives the same windows each time."""
+class Ears:
+    """Finds the sound of each frame. Belongs to the inference thread.
 
-    def __init__(
-        self, localizer: Localizer, track: SoundTrack, arrival: SoundArrival, num_samples: int, stats: StatsCollector
-    ) -> None:
-        self._localizer, self._track, self._arrival = localizer, track, arrival
-        self._num_samples, self._stats = num_samples, stats
-
-    def start(self) -> None:
-        """No thread of its own."""
-
-    def join(self, timeout_s: float) -> bool:
-        """No thread of its own."""
-        return True
-
-    def hear(self, frame_ns: int) -> Hearing | None:
-        """Embed the window that ends at the frame's stamp."""
-        self._arrival.wait_for(frame_ns)
-        window = self._track.ring.window(frame_ns, self._num_samples)
-        if window is None or frame_ns - window.end_ns > _STALE_NS:
-            return None
-        return embed(self._localizer, window, self._stats)
-
-
-class SharedEars:
-    """Policy `latest`: a thread embeds the newest window at a steady rate; frames take the nearest one."""
+    A frame's own window ends at its stamp, or at the newest sound before it; `rate` says which frames get one. With
+    every frame its own and the sound there already (files), the same input gives the same windows each time.
+    """
 
     def __init__(
         self,
         localizer: Localizer,
         track: SoundTrack,
         num_samples: int,
-        rate_hz: float,
         stats: StatsCollector,
-        stop: threading.Event,
-        failed: Callable[[Exception], None],
+        rate: AudioRate,
+        arrival: SoundArrival,
+        patience: Patience | None,
     ) -> None:
-        """`failed` is told when the thread dies of an error."""
+        """`patience` None: what is there counts, without waiting."""
         self._localizer, self._track, self._num_samples = localizer, track, num_samples
-        self._period_s = 1.0 / rate_hz
-        self._stats, self._stop, self._failed = stats, stop, failed
-        self._recent: deque[Hearing] = deque(maxlen=8)
-        self._lock = threading.Lock()
-        self._tolerance_ns = max(_STALE_NS, round(2.5e9 / rate_hz))
-        self._thread = threading.Thread(target=self._run, name="lvs-ears", daemon=True)
+        self._stats, self._rate, self._arrival, self._patience = stats, rate, arrival, patience
+        self._last: Hearing | None = None
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+    def hear(self, frame_ns: int, begin_ns: int) -> Heard:
+        """The sound of a frame with this stamp, whose inference began at `begin_ns`."""
+        wanted = self._rate.wants(begin_ns, time.monotonic_ns())
+        if self._last is not None and not wanted and self._last.fits(frame_ns):
+            return Heard(self._last, own=False)
+        if self._patience is not None:
+            self._arrival.wait_for(frame_ns, self._patience)
+        window, blocks = self._track.cut(frame_ns, self._num_samples)
+        if window is None or len(window.waveform) < _LEAST_S * window.sample_rate:
+            self._last = None
+        elif self._last is None or not _same(self._last.window, window):
+            self._last = self._embed(window)
+        hearing = self._last if self._last is not None and self._last.fits(frame_ns) else None
+        return Heard(hearing, own=True, blocks=blocks)
 
-    def join(self, timeout_s: float) -> bool:
-        """Wait for the thread, if it was started."""
-        if self._thread.ident is None:
-            return True
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def hear(self, frame_ns: int) -> Hearing | None:
-        """The embedding whose sound ends nearest to the frame, None when the sound stopped coming."""
-        with self._lock:
-            return sync.choose(frame_ns, self._recent, self._tolerance_ns)
-
-    def _run(self) -> None:
-        due_s, embedded_ns = time.monotonic(), 0
-        try:
-            while not self._stop.wait(max(0.001, due_s - time.monotonic())):
-                due_s = max(due_s + self._period_s, time.monotonic())
-                newest_ns = self._track.ring.newest_ns
-                if newest_ns is None or newest_ns <= embedded_ns:
-                    due_s = min(due_s, time.monotonic() + 0.01)
-                    continue
-                window = self._track.ring.window(newest_ns, self._num_samples)
-                hearing = embed(self._localizer, window, self._stats) if window is not None else None
-                if hearing is not None:
-                    embedded_ns = hearing.end_ns
-                    with self._lock:
-                        self._recent.append(hearing)
-        except Exception as error:  # noqa: BLE001  (top of a thread: logged whole, ends the session)
-            _LOG.exception("the audio encoder failed")
-            self._failed(error)
+    def _embed(self, window: AudioWindow) -> Hearing:
+        begin_ns = time.monotonic_ns()
+        embedding = self._localizer.embed_audio(window.waveform)
+        end_ns = time.monotonic_ns()
+        self._stats.embed(end_ns, (end_ns - begin_ns) / 1e6)
+        self._rate.took(end_ns - begin_ns)
+        return Hearing(embedding, window)
 
 
-def embed(localizer: Localizer, window: AudioWindow, stats: StatsCollector) -> Hearing | None:
-    """Run the audio encoder on a window; None when it is too short to say anything."""
-    if len(window.waveform) < _LEAST_S * window.sample_rate:
-        return None
-    begin_ns = time.monotonic_ns()
-    embedding = localizer.embed_audio(window.waveform)
-    end_ns = time.monotonic_ns()
-    stats.embed(end_ns, (end_ns - begin_ns) / 1e6)
-    return Hearing(embedding, window)
+def _same(one: AudioWindow, other: AudioWindow) -> bool:
+    """No newer sound has come."""
+    return (one.start_ns, one.end_ns, one.gap_samples) == (other.start_ns, other.end_ns, other.gap_samples)

@@ -12,9 +12,8 @@ from ..localizer import Localizer
 from ..results import AudioWindow, DropReason, Result, VideoFrame
 from . import flags as names
 from .flags import Flags
-from .hearing import Ears, Hearing
+from .hearing import Ears, Heard, Hearing
 from .stats import StatsCollector
-from .track import SoundTrack
 
 _LEVEL_S = 0.5
 
@@ -30,17 +29,13 @@ class Offered:
 class Inference:
     """Not thread-safe: belongs to the inference thread (the gate has a memory)."""
 
-    def __init__(
-        self, localizer: Localizer, ears: Ears, track: SoundTrack, stats: StatsCollector, flags: Flags, exact: bool
-    ) -> None:
-        """`exact`: the level too is taken at the frame's stamp (files); else over the newest sound."""
-        self._localizer, self._ears, self._track, self._stats, self._flags = localizer, ears, track, stats, flags
-        self._exact = exact
+    def __init__(self, localizer: Localizer, ears: Ears, stats: StatsCollector, flags: Flags) -> None:
+        self._localizer, self._ears, self._stats, self._flags = localizer, ears, stats, flags
         self._grid = localizer.bundle.image.grid
         thresholds = localizer.thresholds
         self._gate = AudibleGate(thresholds["audible_on_dbfs"], thresholds["audible_off_dbfs"])
 
-    def run(self, offered: Offered, other_drops: dict[str, int]) -> tuple[Result, AudioWindow | None]:
+    def run(self, offered: Offered, other_drops: dict[str, int]) -> tuple[Result, Heard]:
         """The result of one frame. `other_drops`: losses that sinks counted."""
         frame = offered.frame
         begin_ns = time.monotonic_ns()
@@ -48,8 +43,9 @@ class Inference:
         prepared_ns = time.monotonic_ns()
         image_embedding = self._localizer.embed_prepared(picture)
         seen_ns = time.monotonic_ns()
-        hearing = self._ears.hear(frame.capture_ns)
-        level = self._level(frame.capture_ns) if hearing else SILENCE_DBFS
+        heard = self._ears.hear(frame.capture_ns, begin_ns)
+        hearing = heard.hearing
+        level = _level(hearing.window) if hearing else SILENCE_DBFS
         audible = self._gate.update(level)
         heard_ns = time.monotonic_ns()
         if hearing:
@@ -88,19 +84,18 @@ class Inference:
         # Media stamps count from the session's anchor, not from when this machine got round to the frame: what the
         # result is handed over with is the time since the frame was due.
         shift_ns = offered.due_ns - frame.capture_ns
-        return replace(result, output_ns=result.output_ns - shift_ns), window
-
-    def _level(self, frame_ns: int) -> float:
-        ring = self._track.ring
-        end_ns = frame_ns if self._exact else ring.newest_ns or frame_ns
-        newest = ring.window(end_ns, round(_LEVEL_S * ring.sample_rate))
-        return level_dbfs(newest.waveform, ring.sample_rate) if newest else SILENCE_DBFS
+        return replace(result, output_ns=result.output_ns - shift_ns), heard
 
     def _conditions(self, hearing: Hearing | None) -> tuple[str, ...]:
         here = [] if hearing else [names.NO_AUDIO]
         if hearing and hearing.window.gap_samples:
             here.append(names.AUDIO_GAP)
         return tuple(sorted({*self._flags.active(), *here}))
+
+
+def _level(window: AudioWindow) -> float:
+    """Of the newest half second that the result rests on."""
+    return level_dbfs(window.waveform[-round(_LEVEL_S * window.sample_rate) :], window.sample_rate)
 
 
 def _sum(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:

@@ -17,7 +17,7 @@ class LiveOptions:
 
     policy: str | None = None  # "latest" | "all"; None: all for files, else latest
     paced: bool = True  # files at 1x; False: as fast as inference goes
-    audio_rate_hz: float = 10.0  # policy latest: audio embeddings a second
+    audio_rate_hz: float | None = None  # policy latest: audio embeddings a second; None: with each frame, time allowing
     audio_seconds: float | None = None  # window; None: what the bundle states
     size_px: tuple[int, int] | None = None  # asked of a camera or the drawn world
     fps: float | None = None
@@ -31,7 +31,7 @@ class LiveOptions:
         """Raise `ConfigError` on a value out of range."""
         if self.policy not in (None, *POLICIES):
             raise ConfigError(f"policy {self.policy!r}: want one of {', '.join(POLICIES)}")
-        if not 0.1 <= self.audio_rate_hz <= 200:
+        if self.audio_rate_hz is not None and not 0.1 <= self.audio_rate_hz <= 200:
             raise ConfigError(f"audio_rate_hz {self.audio_rate_hz}: want 0.1 to 200")
         if self.audio_seconds is not None and not 0.1 <= self.audio_seconds <= 20:
             raise ConfigError(f"audio_seconds {self.audio_seconds}: want 0.1 to 20")

@@ -8,7 +8,7 @@ from ..errors import SinkError
 from ..results import AudioWindow, Result, VideoFrame
 from ..sinks import ResultSink, SessionInfo, SinkQueue, open_sink
 from .slot import FrameSlot
-from .track import Heard
+from .track import TrackSound
 
 _BEHIND = 4  # results that a lossless iteration may be behind
 _CLOSE_S, _CLOSE_LOSSLESS_S = 10.0, 120.0  # what a sink may take to write what waits: a file run loses nothing
@@ -52,12 +52,12 @@ class Outputs:
             self._on_result(result)
         self.results.put(result)
 
-    def put_sound(self, heard: Heard) -> None:
+    def put_sound(self, sound: TrackSound) -> None:
         """Hand continuous sound to the sinks, from the moment they are open."""
         if not self._started:
             return
         for queue in self._queues:
-            queue.put_audio(heard.samples, self._rate_hz, heard.start_ns, block=self._lossless)
+            queue.put_audio(sound.samples, self._rate_hz, sound.start_ns, block=self._lossless)
 
     @property
     def wants_stop(self) -> bool:

@@ -1,9 +1,9 @@
 """The live session: sources in, results out, on one clock.
 
-pump thread per source          ears thread (latest)         inference thread            sink threads
-frames ─► slot (newest) or queue (all) ───────────────────────► image encoder ─► result ─► queue ─► sink
-sound ──► track (clock, ring) ──► audio encoder at its rate ──►      ▲
-                    └── policy all: the window that ends at the frame's stamp ┘
+pump thread per source                       inference thread                                          sink threads
+frames ─► slot (newest) or queue (all) ────► image encoder ───────────────────► result ─► queue ─► sink
+sound ──► track (clock, ring) ─────────────► audio encoder on the window that     ▲
+                                             ends at the frame's stamp ───────────┘
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ from ..localizer import Localizer
 from ..results import DropReason, Result, VideoFrame
 from ..sinks import ResultSink
 from . import flags as names
+from . import sync
+from .audio_rate import EveryFrame, SpareTime
 from .flags import Flags
 from .health import PictureCheck
-from .hearing import Ears, ExactEars, SharedEars, SoundArrival
+from .hearing import Ears, SoundArrival
 from .inference import Inference, Offered
 from .options import LiveOptions, decide_policy
 from .outputs import Outputs
@@ -98,7 +100,6 @@ class LiveSession:
         self._picture = PictureCheck()
         self._pumps: list[SourcePump] = []
         self._slot: FrameSlot[Offered] = FrameSlot()
-        self._ears: Ears | None = None
         self._thread: threading.Thread | None = None
         self._deadline_ns: int | None = None
         self._is_live = False
@@ -154,7 +155,7 @@ class LiveSession:
             self._stats.drop(DropReason.STOPPED, self._slot.close())
             self._outputs.results.finish()  # inference may be waiting for a caller who iterates no more
             self._arrival.tell()
-            parts = [self._join_inference(), self._ears is None or self._ears.join(_JOIN_S)]
+            parts = [self._join_inference()]
             parts += [self._join_pump(pump) for pump in self._pumps]
             parts.append(self._outputs.close(self._completed))
             self.ended.set()
@@ -284,10 +285,10 @@ class LiveSession:
 
     def take_sound(self, block: SoundBlock) -> None:
         """Add sound to the track and to the sinks."""
-        heard = self._track.add(block)
+        sound = self._track.add(block)
         self._flags.put(names.MIC_DIGITAL_SILENCE, self._track.digital_silence)
-        if heard is not None:
-            self._outputs.put_sound(heard)
+        if sound is not None:
+            self._outputs.put_sound(sound)
             self._arrival.tell()
         if self._track.dead:
             raise SourceLost(f"--mic {self.mic_ref.text}: delivers digital zeros (muted, or its device is gone)")
@@ -327,19 +328,15 @@ class LiveSession:
         o = self.options
         exact = self.policy == "all"
         num_samples = round(self.window_s * self._track.ring.sample_rate)
-        if exact:
-            self._ears = ExactEars(localizer, self._track, self._arrival, num_samples, self._stats)
-        else:
-            self._ears = SharedEars(
-                localizer, self._track, num_samples, o.audio_rate_hz, self._stats, self._stop, self._fail
-            )
+        rate = EveryFrame() if exact else SpareTime(o.audio_rate_hz)
+        patience = sync.EXACT if exact else sync.LIVE
+        ears = Ears(localizer, self._track, num_samples, self._stats, rate, self._arrival, patience)
         info = session_info(localizer, self.sources, self.mic_ref, self._track.ring.sample_rate, self._is_live)
         self._outputs.start(info, exact)
-        inference = Inference(localizer, self._ears, self._track, self._stats, self._flags, exact)
+        inference = Inference(localizer, ears, self._stats, self._flags)
         self._thread = threading.Thread(target=self._infer, args=(inference,), name="lvs-inference", daemon=True)
         if o.seconds is not None and any(p.source.is_live for p in self._pumps):
             self._deadline_ns = time.monotonic_ns() + round(o.seconds * 1e9)
-        self._ears.start()
         self._thread.start()
         for pump in self._pumps:
             pump.go.set()
@@ -351,7 +348,8 @@ class LiveSession:
                     return
                 offered = self._slot.take(0.1)
                 if offered is not None:
-                    result, window = inference.run(offered, self._outputs.drops())
+                    result, heard = inference.run(offered, self._outputs.drops())
+                    window = heard.hearing.window if heard.hearing else None
                     if self._annotate is not None:
                         result = self._annotate(result)
                     self._stats.process(result, time.monotonic_ns(), window is not None)

@@ -1,41 +1,31 @@
-"""Which sound belongs to which frame. Pure arithmetic on stamps."""
+"""How long a frame waits for its sound. Pure arithmetic on stamps.
+
+stamps    ----- window -----|<- slack ->|frame           sound comes in blocks, some late and bunched:
+          newest sound here: go         |                within the slack nobody waits for it
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, TypeVar
-
-WAIT_NS = 15_000_000  # newest sound lags newest frame by a block and the resampler: worth waiting for, not longer
+from dataclasses import dataclass
 
 
-class Spanned(Protocol):
-    """Anything made from sound that ends at a stamp."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """What waiting for newer sound may cost; the sound's lag behind the frame is what it buys."""
 
-    @property
-    def end_ns(self) -> int:
-        """End of the sound."""
-
-
-S = TypeVar("S", bound=Spanned)
+    slack_ns: int  # sound that ends this much before the frame is good enough
+    most_ns: int = 15_000_000  # a block and the resampler: worth waiting for, not longer
+    hopeless_ns: int  # sound this far behind does not come while we wait: it would only age every frame
 
 
-def sound_reaches(frame_ns: int, newest_ns: int | None) -> bool:
-    """The sound already covers the frame's stamp: the window can end exactly there."""
-    return newest_ns is not None and newest_ns >= frame_ns
+LIVE = Patience(slack_ns=15_000_000, hopeless_ns=60_000_000)
+EXACT = Patience(slack_ns=0, hopeless_ns=500_000_000)
 
 
-def remaining_wait_ns(frame_ns: int, newest_ns: int | None, waited_ns: int) -> int:
+def remaining_wait_ns(frame_ns: int, newest_ns: int | None, waited_ns: int, patience: Patience) -> int:
     """How much longer waiting for sound can pay, 0 when it is there or will not come in time."""
-    if sound_reaches(frame_ns, newest_ns):
-        return 0
-    if newest_ns is not None and frame_ns - newest_ns > 500_000_000:
-        return 0  # the microphone stands still: waiting on every frame would only age them
-    return max(0, WAIT_NS - waited_ns)
-
-
-def choose(frame_ns: int, candidates: Sequence[S], tolerance_ns: int) -> S | None:
-    """The candidate whose sound ends nearest to the frame's stamp, None when none lies within the tolerance."""
-    best = min(candidates, key=lambda c: abs(c.end_ns - frame_ns), default=None)
-    if best is None or abs(best.end_ns - frame_ns) > tolerance_ns:
-        return None
-    return best
+    if newest_ns is not None:
+        behind_ns = frame_ns - newest_ns
+        if behind_ns <= patience.slack_ns or behind_ns > patience.hopeless_ns:
+            return 0
+    return max(0, patience.most_ns - waited_ns)

@@ -1,7 +1,8 @@
-"""The sound of a session: blocks in, a stamped 16 kHz ring out. Pure: every stamp is an argument."""
+"""The sound of a session: blocks in, a stamped 16 kHz ring out. Pure: every stamp is an argument. Thread-safe."""
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from ..capture.base import SoundBlock
 from ..capture.resample import StreamResampler, stream_resampler
+from ..results import AudioWindow
 from .clock import ClockEvent, EnvelopeClock, TimeLine
 from .ring import AudioRing
 
@@ -20,7 +22,7 @@ _DEAD_S, _DEAD_MOST_S = 5.0, 60.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heard:
+class TrackSound:
     """Sound as it entered the ring: (n,) at the ring's rate, its first sample at `start_ns`."""
 
     samples: npt.NDArray[np.float32]
@@ -45,6 +47,8 @@ class SoundTrack:
         self._zeros = 0
         self._silent = False
         self._dead_after_s = _DEAD_S
+        self._blocks = 0
+        self._lock = threading.Lock()
 
     @property
     def settled(self) -> bool:
@@ -68,15 +72,29 @@ class SoundTrack:
 
     def restart(self) -> None:
         """The source was reopened: the next block begins a new stream, the time between becomes a gap."""
+        with self._lock:
+            self._restart()
+
+    def cut(self, end_ns: int, num_samples: int) -> tuple[AudioWindow | None, int]:
+        """`AudioRing.window`, with the number of blocks that it was cut from: never in the middle of one."""
+        with self._lock:
+            return self.ring.window(end_ns, num_samples), self._blocks
+
+    def add(self, block: SoundBlock) -> TrackSound | None:
+        """Take one block; returns what entered the ring, None when the resampler still holds it."""
+        with self._lock:
+            self._blocks += 1
+            return self._add(block)
+
+    def _restart(self) -> None:
         if self._silent:
             self._dead_after_s = min(2 * self._dead_after_s, _DEAD_MOST_S)
         self._clock, self._resampler, self._rate_in, self._count_in, self._zeros = None, None, 0, 0, 0
 
-    def add(self, block: SoundBlock) -> Heard | None:
-        """Take one block; returns what entered the ring, None when the resampler still holds it."""
+    def _add(self, block: SoundBlock) -> TrackSound | None:
         samples = self._clean(block.samples)
         if self._resampler is None or block.sample_rate != self._rate_in:
-            self.restart()
+            self._restart()
             self._rate_in = block.sample_rate
             self._resampler = stream_resampler(block.sample_rate, self.ring.sample_rate)
             first_ns = block.start_ns if block.start_ns is not None else block.arrival_ns - block.duration_ns
@@ -88,7 +106,7 @@ class SoundTrack:
             line = self._stated(block.start_ns + self._offset_ns, len(samples))
         if not len(out):
             return None
-        return Heard(out, self.ring.append(out, line))
+        return TrackSound(out, self.ring.append(out, line))
 
     def _clean(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         finite = np.isfinite(samples)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 
 import numpy as np
+import pytest
 
 from lvs_runtime.live import sync
+from lvs_runtime.live.audio_rate import SpareTime
 from lvs_runtime.live.backoff import Backoff
 from lvs_runtime.live.health import PictureCheck
 from lvs_runtime.live.pace import Pacer
@@ -51,27 +52,62 @@ class TestSlot:
         assert lost == [1]
 
 
-@dataclass
-class Sound:
-    end_ns: int
-
-
 class TestSync:
-    def test_nearest_sound_wins(self):
-        sounds = [Sound(0), Sound(100 * MS), Sound(200 * MS)]
-        assert sync.choose(140 * MS, sounds, 250 * MS) is sounds[1]
-        assert sync.choose(160 * MS, sounds, 250 * MS) is sounds[2]
-
-    def test_old_sound_is_no_sound(self):
-        assert sync.choose(600 * MS, [Sound(200 * MS)], 250 * MS) is None
-        assert sync.choose(0, [], 250 * MS) is None
-
     def test_waits_only_while_it_can_pay(self):
-        assert sync.remaining_wait_ns(100 * MS, 100 * MS, 0) == 0
-        assert sync.remaining_wait_ns(100 * MS, 90 * MS, 0) == 15 * MS
-        assert sync.remaining_wait_ns(100 * MS, 90 * MS, 12 * MS) == 3 * MS
-        assert sync.remaining_wait_ns(100 * MS, 90 * MS, 20 * MS) == 0
-        assert sync.remaining_wait_ns(900 * MS, 90 * MS, 0) == 0  # the microphone stands still
+        def left(newest_ms, waited_ms):
+            return sync.remaining_wait_ns(100 * MS, newest_ms * MS, waited_ms * MS, sync.EXACT)
+
+        assert left(100, 0) == 0
+        assert [left(90, waited) for waited in (0, 12, 20)] == [15 * MS, 3 * MS, 0]
+        assert left(-401, 0) == 0  # the microphone stands still
+
+    def test_live_frames_wait_for_what_is_late_and_not_for_what_is_near(self):
+        def left(newest_ms):
+            return sync.remaining_wait_ns(100 * MS, newest_ms * MS, 0, sync.LIVE)
+
+        assert [left(newest) for newest in (120, 100, 85, 84, 40, 39)] == [0, 0, 0, 15 * MS, 15 * MS, 0]
+        assert sync.remaining_wait_ns(100 * MS, None, 0, sync.LIVE) == 15 * MS
+
+
+class TestAudioRate:
+    def run(self, picture_ms, sound_ms, fps=30, most_hz=None, seconds=10):
+        """Stamps in ms at which frames got their own embedding; a frame comes on time or when the last one is done."""
+        rate, own, free_ms = SpareTime(most_hz), [], 0.0
+        for i in range(seconds * fps):
+            begin_ms = max(1000 + i * 1000 / fps, free_ms)
+            free_ms = begin_ms + picture_ms
+            if rate.wants(round(begin_ms * MS), round(free_ms * MS)):
+                free_ms += sound_ms
+                rate.took(sound_ms * MS)
+                own.append(begin_ms)
+        return own
+
+    def test_with_time_to_spare_every_frame_has_its_own(self):
+        assert len(self.run(10, 4)) == 300
+
+    def test_without_it_never_fewer_than_eight_a_second(self):
+        own = self.run(21, 12)
+        assert 80 <= len(own) <= 150
+        assert max(np.diff(own)) <= 125 + 12
+
+    def test_slower_than_eight_results_a_second_each_has_its_own(self):
+        assert len(self.run(150, 30, fps=5)) == 50
+
+    def test_a_stated_rate_is_kept(self):
+        assert len(self.run(10, 4, most_hz=10)) == pytest.approx(100, abs=3)
+
+    def test_it_comes_back_when_the_machine_is_free_again(self):
+        rate, now_ms, own = SpareTime(), 0.0, []
+        for i in range(900):
+            picture_ms = 32 if i < 300 else 8
+            now_ms = max(now_ms, i * 33.3)
+            begin_ms, now_ms = now_ms, now_ms + picture_ms
+            own.append(rate.wants(round(begin_ms * MS), round(now_ms * MS)))
+            if own[-1]:
+                now_ms += 4
+                rate.took(4 * MS)
+        assert sum(own[100:300]) < 120
+        assert all(own[400:])
 
 
 class TestPacer:
