@@ -11,13 +11,11 @@ from typing import Any
 from ..errors import CaptureError
 from ..results import DropReason, VideoFrame
 from .base import Dropped, Item, SourceInfo, SourceLost
-from .devices import list_cameras
+from .camera_help import FIRST_FRAME_S, cannot_open, no_first_frame, wants_jpeg
 from .stamps import StampTrust
 
 _SELECT_TIMEOUT = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"  # whole seconds, read once a process, default 10
 _UNPLUGGED_NS = 100_000_000  # grab() that fails faster than this did not wait for a frame
-_FIRST_FRAME_S = 6.0
-_YUYV_BITS_PER_S = 200e6  # what fits USB 2.0 uncompressed
 
 
 def import_cv2(asked: str) -> Any:
@@ -61,17 +59,14 @@ class Camera:
         capture = cv2.VideoCapture(where, cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY)
         if not capture.isOpened():
             capture.release()
-            raise CaptureError(self._cannot_open())
+            raise CaptureError(cannot_open(self._device))
         self._capture = capture
         self._trust = StampTrust()
         self._ask(cv2, capture)
         first = self._first_frame()
         if first is None:
             self.close()
-            raise CaptureError(
-                f"--camera {self._device}: opened, but gave no frame in {_FIRST_FRAME_S:g} s. Is another program using "
-                f"it? (fuser -v {self._path()})"
-            )
+            raise CaptureError(no_first_frame(self._device))
         self.info.size_px = (first.shape[1], first.shape[0])
         self.info.fps = capture.get(cv2.CAP_PROP_FPS) or None
         self.info.details = {"api": capture.getBackendName(), "format": _fourcc(capture.get(cv2.CAP_PROP_FOURCC))}
@@ -110,7 +105,7 @@ class Camera:
         raise SourceLost(f"--camera {self._device}: lost (unplugged, or taken by another program)")
 
     def _first_frame(self) -> Any:
-        end_ns = self._clock_ns() + round(_FIRST_FRAME_S * 1e9)
+        end_ns = self._clock_ns() + round(FIRST_FRAME_S * 1e9)
         while self._clock_ns() < end_ns:
             try:
                 if self._grab():
@@ -125,25 +120,12 @@ class Camera:
         # set() returns True for what a device cannot do; the first frame tells. Format before size before rate.
         if self._size_px:
             width, height = self._size_px
-            if width * height * 16 * (self._fps or 30) > _YUYV_BITS_PER_S:
+            if wants_jpeg(self._size_px, self._fps):
                 capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
             capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
             capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
         if self._fps:
             capture.set(cv2.CAP_PROP_FPS, self._fps)
-
-    def _path(self) -> str:
-        return f"/dev/video{self._device}" if self._device.isdecimal() else self._device
-
-    def _cannot_open(self) -> str:
-        path = self._path()
-        if sys.platform == "linux" and os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK):  # noqa: PTH110
-            return f"--camera {self._device}: no permission for {path}. sudo usermod -aG video $USER, then log in again"
-        found = ", ".join(f"{c.device} ({c.name})" for c in list_cameras()) or "no camera at all"
-        return (
-            f"--camera {self._device}: cannot be opened. Found: {found}. See lvs-live --list-devices; without a "
-            f"camera: --camera FILE.mp4 or --camera synthetic:1"
-        )
 
 
 def _fourcc(value: float) -> str:

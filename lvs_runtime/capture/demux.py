@@ -23,7 +23,7 @@ def import_av(asked: str) -> Any:
         import av
     except ImportError as error:
         raise CaptureError(
-            f"{redact(asked)}: files, streams and recordings need PyAV, which is not installed. "
+            f"{redact(asked)}: files, streams, and cameras without OpenCV need PyAV, which is not installed. "
             f"Install it: pip install 'lvs[video]'"
         ) from error
     return av

@@ -61,7 +61,7 @@ def list_devices(root: str | Path = "/", quiet: bool = True) -> DeviceList:
                 "libasound2-plugins)"
             )
     except ImportError:
-        found.problems.append("microphones need sounddevice: pip install 'lvs[live]'")
+        found.problems.append("microphones need sounddevice: pip install sounddevice")
     except OSError:
         found.problems.append("microphones need PortAudio: apt install libportaudio2")
     return found

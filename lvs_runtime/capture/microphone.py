@@ -165,7 +165,8 @@ def import_sounddevice() -> Any:
         import sounddevice
     except ImportError as error:
         raise CaptureError(
-            "--mic: microphones need sounddevice, which is not installed. pip install 'lvs[live]', or: --mic none"
+            "--mic: microphones need sounddevice, which is not installed. Install it: pip install sounddevice (Linux: "
+            "also apt install libportaudio2 libasound2-plugins), or go on without: --mic none"
         ) from error
     except OSError as error:
         raise CaptureError(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ..errors import ConfigError
 from .base import Source
 from .camera import Camera
+from .camera_av import AvCamera
 from .images import ImageFolder
 from .media import MediaFile
 from .merged import MergedSource
@@ -33,7 +34,7 @@ def make_sources(
     own_sound = mic.kind == "camera"
     picture: Source | None = None
     if camera.kind == "device":
-        picture = Camera(camera.value, size_px, fps)
+        picture = _camera(camera.value, size_px, fps)
     elif camera.kind == "stream":
         picture = MediaStream(camera.value, make_clock, sound=own_sound)
     elif camera.kind == "file":
@@ -52,3 +53,12 @@ def make_sources(
     if picture is not None and sound is not None and not picture.is_live and not sound.is_live:
         return [MergedSource(picture, sound)]
     return [source for source in (picture, sound) if source is not None]
+
+
+def _camera(device: str, size_px: tuple[int, int] | None, fps: float | None) -> Source:
+    """OpenCV where it imports: it also knows macOS and Windows. The lean installation has PyAV alone."""
+    try:
+        import cv2  # noqa: F401
+    except ImportError:
+        return AvCamera(device, size_px, fps)
+    return Camera(device, size_px, fps)
