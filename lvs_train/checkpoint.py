@@ -25,9 +25,14 @@ from torch import Tensor
 from lvs_runtime.errors import CheckpointError, ConfigError
 from lvs_runtime.spec import AudioSpec, ImageSpec
 
-from .model import DualResNet
+from .model import DualResNet, Heads
 
 SCHEMA = 1
+_RELATIVES = {  # layers that LVS' own checkpoints do not have
+    "vision_fc1.": "SSL-TIE, whose audio input is a mel spectrogram in dB",
+    "img_proj.": "EZ-VSL or FNAC, with projections behind the trunks",
+    "momentum_": "SLAVC",
+}
 DEFAULT_THRESHOLDS = {
     "audible_on_dbfs": -45.0,
     "audible_off_dbfs": -51.0,
@@ -57,7 +62,12 @@ class Checkpoint:
             "image": self.image.as_dict(),
             "thresholds": self.thresholds,
             "meta": self.meta,
+            **({"heads": self.heads()} if self.model.heads.objective != "trimap" else {}),
         }
+
+    def heads(self) -> dict[str, Any]:
+        """The objective whose heads the model carries, and what builds them."""
+        return {"objective": self.model.heads.objective, "options": self.model.heads.options()}
 
 
 def save(path: str | Path, checkpoint: Checkpoint, *, half: bool = False) -> None:
@@ -104,9 +114,38 @@ def load(path: str | Path, map_location: str = "cpu") -> Checkpoint:
         spec, tensors, state = _read_safetensors(path)
     else:
         spec, tensors, state = _read_torch(path, map_location)
-    model = DualResNet()
+    model = DualResNet(_heads(path, spec.get("heads")))
     _copy_weights(path, model, tensors)
     return _with_spec(path, model, spec, state)
+
+
+def load_upstream(path: str | Path) -> DualResNet:
+    """The model of an official `.pth.tar` (dict with `model_state_dict`, keys `module.imgnet.*`, `module.audnet.*`).
+
+    In evaluation mode: `model(image, spectrogram)` is (B, H, W), own pairs; `model.cross(image, spectrogram)` is
+    (B images, K audios, H, W). Flow and classifier branches are left out; nothing in the file is executed. Raises
+    CheckpointError for any other file; a checkpoint of lvs-train is told to use `load`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; want an official .pth.tar of the LVS code")
+    if path.suffix == ".safetensors":
+        raise CheckpointError(f"{path} is no official checkpoint; read it with lvs_train.checkpoint.load")
+    checkpoint = load(path)
+    if not str(checkpoint.meta.get("origin", "")).startswith("official"):
+        raise CheckpointError(f"{path} was written by lvs-train; read it with lvs_train.checkpoint.load")
+    return checkpoint.model.eval()
+
+
+def _heads(path: Path, spec: dict[str, Any] | None) -> Heads | None:
+    if spec is None:
+        return None
+    from .rivals import make_heads
+
+    try:
+        return make_heads(spec["objective"], **spec["options"])
+    except (KeyError, TypeError, ConfigError) as error:
+        raise CheckpointError(f"{path}: its heads are unknown to this lvs ({error}): pip install -U lvs") from error
 
 
 def _with_spec(path: Path, model: DualResNet, spec: dict[str, Any], state: dict[str, Any]) -> Checkpoint:
@@ -183,6 +222,9 @@ def _official(path: Path, payload: Mapping[str, Any]) -> tuple[dict[str, Any], d
             tensors[f"audio.{rest.replace('conv1_a', 'conv1') if stem == 'conv1_a' else rest}"] = value
     if not tensors:
         raise CheckpointError(f"{path} holds no imgnet/audnet weights; first keys: {', '.join(list(names)[:4])}")
+    relative = next((name for mark, name in _RELATIVES.items() if any(k.startswith(mark) for k in names)), None)
+    if relative:
+        raise CheckpointError(f"{path} is a checkpoint of {relative}, not of LVS: its map is made otherwise")
     spec = {
         "audio": AudioSpec(seconds=10.0).as_dict(),
         "image": ImageSpec().as_dict(),

@@ -12,6 +12,8 @@ pools before its ReLU: the same values bit for bit, since ReLU is monotone, and 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -70,26 +72,51 @@ class Trunk(nn.Module):
 
 
 def unit(x: Tensor, dim: int = 1) -> Tensor:
-    """L2-normalise over `dim` in float32; an all-zero vector stays zero (torch's own eps underflows in half)."""
+    """L2-normalise over `dim` in float32; an all-zero vector stays zero (torch's own eps underflows in half).
+
+    The floor stands below the root: a root of zero has an infinite slope, and its gradient is NaN.
+    """
     x = x.float()
-    return x / x.square().sum(dim, keepdim=True).sqrt().clamp_min(NORM_EPS)
+    return x / x.square().sum(dim, keepdim=True).clamp_min(NORM_EPS**2).sqrt()
+
+
+class Heads(nn.Module):
+    """What stands between the trunks' outputs and the shared space. Plain here: nothing; rivals have layers of theirs.
+
+    A map is always `<image(x), audio(y)>`, so every objective is trained, stored and evaluated by the same code.
+    """
+
+    objective = "trimap"
+
+    def image(self, cells: Tensor) -> Tensor:
+        """Trunk output (B, 512, H, W) -> image embedding (B, C, H, W), float32."""
+        return unit(cells)
+
+    def audio(self, cells: Tensor) -> Tensor:
+        """Trunk output (K, 512, h, w) -> audio embedding (K, C), float32; max over time and frequency."""
+        return unit(cells.float().amax((2, 3)))
+
+    def options(self) -> dict[str, Any]:
+        """What the constructor needs to build these heads again (plain values)."""
+        return {}
 
 
 class DualResNet(nn.Module):
-    """Image and audio trunk; see the module's text for shapes."""
+    """Image and audio trunk, and heads; see the module's text for shapes."""
 
-    def __init__(self) -> None:
+    def __init__(self, heads: Heads | None = None) -> None:
         super().__init__()
         self.image = Trunk(in_channels=3)
         self.audio = Trunk(in_channels=1)
+        self.heads = heads or Heads()
 
     def embed_image(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, 512, H/16, W/16) unit vectors, float32."""
-        return unit(self.image(image))
+        return self.heads.image(self.image(image))
 
     def embed_audio(self, spectrogram: Tensor) -> Tensor:
         """(K, 1, 257, T) -> (K, 512) unit vectors, float32; max over time and frequency."""
-        return unit(self.audio(spectrogram).float().amax((2, 3)))
+        return self.heads.audio(self.audio(spectrogram))
 
     def forward(self, image: Tensor, spectrogram: Tensor) -> Tensor:
         """Own-pair similarity maps: B images, B spectrograms -> (B, H, W)."""

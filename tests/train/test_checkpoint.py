@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="pip install lvs[train]")
 
 from lvs_runtime.errors import CheckpointError
-from lvs_train.checkpoint import Checkpoint, load, save
+from lvs_train.checkpoint import Checkpoint, load, load_upstream, save
 from lvs_train.model import DualResNet
 
 
@@ -106,8 +106,7 @@ def test_nan_and_other_architecture(tmp_path, model):
         load(tmp_path / "b.pt")
 
 
-@pytest.mark.parametrize("zipped", [True, False])
-def test_official_format(tmp_path, model, zipped):
+def official(model):
     weights = {}
     for key, value in model.state_dict().items():
         part, rest = key.split(".", 1)
@@ -116,11 +115,31 @@ def test_official_format(tmp_path, model, zipped):
         weights[f"module.{name}.{stem + rest[6:] if stem else rest}"] = value
     weights["module.imgnet.conv1_flow.weight"] = torch.zeros(64, 6, 7, 7)
     weights["module.audnet.fc.weight"] = torch.zeros(1000, 512)
+    return weights
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_official_format(tmp_path, model, zipped):
     path = tmp_path / "lvs.pth.tar"
-    torch.save({"model_state_dict": weights, "epoch": 3}, path, _use_new_zipfile_serialization=zipped)
-    again = load(path)
-    assert again.audio.seconds == 10.0
-    assert torch.equal(again.model.audio.conv1.weight, model.audio.conv1.weight)
+    torch.save({"model_state_dict": official(model), "epoch": 3}, path, _use_new_zipfile_serialization=zipped)
+    assert load(path).audio.seconds == 10.0
+    upstream = load_upstream(path)
+    assert torch.equal(upstream.audio.conv1.weight, model.audio.conv1.weight)
+    assert not upstream.training
+    with torch.inference_mode():
+        images, sounds = torch.randn(2, 3, 64, 64), torch.randn(3, 1, 257, 60)
+        cross = upstream.cross(images, sounds)
+        assert cross.shape == (2, 3, 4, 4)
+        torch.testing.assert_close(upstream(images, sounds[:2]), torch.stack([cross[0, 0], cross[1, 1]]))
+
+
+def test_relatives_and_own_checkpoints_are_no_upstream_ones(tmp_path, model):
+    torch.save({"model": {**official(model), "module.img_proj.weight": torch.zeros(1)}}, tmp_path / "ez.pth")
+    with pytest.raises(CheckpointError, match="EZ-VSL"):
+        load_upstream(tmp_path / "ez.pth")
+    save(tmp_path / "own.pt", Checkpoint(model))
+    with pytest.raises(CheckpointError, match=r"checkpoint\.load"):
+        load_upstream(tmp_path / "own.pt")
 
 
 def test_unwritable_folder_keeps_the_old_file(tmp_path, model):

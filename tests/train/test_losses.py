@@ -117,4 +117,48 @@ def test_bad_shapes_and_options():
     with pytest.raises(ConfigError, match="must be > 0"):
         TriMapConfig(tau=0)
     with pytest.raises(ConfigError, match="as many images"):
-        trimap_loss(torch.rand(2, 3, 4, 4), TriMapConfig(directions="both"), own_index=torch.tensor([0, 1]))
+        trimap_loss(torch.rand(3, 2, 4, 4), TriMapConfig(directions="both"), own_index=torch.tensor([0, 1, 1]))
+    with pytest.raises(ConfigError, match="no difference of cosines"):
+        TriMapConfig(margin=3.0)
+
+
+def test_extra_sounds_are_columns_of_the_image_anchor_only():
+    extra = torch.cat([TOY, torch.full((2, 1, 2, 2), 0.5)], 1)
+    by_image, by_audio = (trimap_loss(extra, TriMapConfig(directions=d)).item() for d in ("image", "audio"))
+    assert by_image > 0.1041743746
+    assert by_audio == pytest.approx(0.1508649120, abs=2e-6)
+    assert trimap_loss(extra, TriMapConfig(directions="both")).item() == pytest.approx((by_image + by_audio) / 2)
+
+
+def test_margin_moves_the_positive_logit_alone():
+    plain, lenient = trimap_logits(TOY), trimap_logits(TOY, TriMapConfig(margin=-0.2))
+    torch.testing.assert_close(lenient[:, 0], plain[:, 0] + 0.2 / 0.07)
+    assert torch.equal(lenient[:, 1:], plain[:, 1:])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_model_and_loss_in_half_precision_autocast_have_finite_gradients(dtype):
+    from lvs_train.model import DualResNet
+
+    torch.manual_seed(0)
+    model = DualResNet()
+    images, sounds = torch.zeros(2, 3, 32, 32), torch.full((2, 1, 257, 17), -1.3431746)  # black and silent
+    images[1] = torch.randn(3, 32, 32)
+    with torch.autocast("cpu", dtype):
+        assert model(images, sounds).shape == (2, 2, 2)
+        similarity = model.cross(images, torch.cat([sounds, sounds[:1]]))
+    assert similarity.shape == (2, 3, 2, 2)
+    loss = trimap_loss(similarity)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+def test_dead_cells_have_zero_gradient_not_nan():
+    from lvs_train.model import unit
+
+    x = torch.zeros(1, 4, 1, 2)
+    x[..., 1] = 0.5
+    x.requires_grad_()
+    unit(x).square().sum().backward()
+    assert torch.isfinite(x.grad).all()
