@@ -69,6 +69,12 @@ class Bundle:
         held = self._held.pop(name, None)
         return self._read(name) if held is None else held
 
+    def file_bytes(self, name: str) -> bytes:
+        """A file that the manifest lists, its size and hash proved; `BundleError` when it lists none of that name."""
+        if name not in self.manifest.files:
+            raise BundleError(f"bundle {self.path}: the manifest lists no file {name!r}; export the bundle anew")
+        return self._read(name)
+
     def part(self, part: str) -> Part:
         """What the manifest says of `part`; `BundleError` when the bundle has none of that name."""
         try:

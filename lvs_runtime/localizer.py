@@ -46,13 +46,18 @@ class Localizer:
 
     @classmethod
     def from_bundle(cls, path: str | Path | None = None, device: str = "cpu", threads: int | None = None) -> Localizer:
-        """Open the bundle in folder `path` (None: the one shipped with this package) on "cpu", "cuda" or "auto".
+        """Open the bundle in folder `path` (None: the one shipped with this package) on `device`.
 
+        `device`: "cpu", "openvino", "cuda", "tensorrt", "rtx", "ep:NAME[=PATH]", or "auto" for the fastest here.
         `threads`: CPU threads of one inference; default physical cores, at most 4. Raises `BundleError`,
         `DeviceError`, `ConfigError`.
         """
         bundle = Bundle.open(path)
         return cls(bundle, open_backend(bundle, device, threads), device)
+
+    def close(self) -> None:
+        """Let the engine's sessions go; nothing can be run from here on."""
+        self.backend.close()
 
     @property
     def provider(self) -> str:
@@ -61,7 +66,7 @@ class Localizer:
 
     @property
     def precision(self) -> str:
-        """Of the graphs: "fp32", "fp16" or "int8"."""
+        """Effective: "fp32", "fp16" or "int8"; "fp16 as fp32" where half weights are widened; see `Backend`."""
         return self.backend.precision
 
     def localize(self, frame_bgr: npt.NDArray[np.uint8], waveform: npt.NDArray[Any], sample_rate: int) -> Result:

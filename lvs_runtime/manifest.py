@@ -72,6 +72,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     training: dict[str, Any] = {}
     licence: str = ""
     tools: dict[str, str] = {}
+    engines: dict[str, dict[str, dict[str, Any]]] = {}  # "engine" | "rtx" -> part -> what the engine was built for
 
     def audio_spec(self) -> AudioSpec:
         """The audio input as the package's own spec."""

@@ -1,15 +1,19 @@
-"""What a back end is, and how many CPU threads it gets."""
+"""What a back end is, and what all of them do alike: check the input, count threads, know when they are closed."""
 
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-DEVICES = ("auto", "cpu", "cuda")
+from ..bundle import LIVE_PARTS, Bundle
+from ..errors import ConfigError, DeviceError
+from ..manifest import Part
+
 MAX_DEFAULT_THREADS = 4  # beyond it a 224-pixel ResNet18 gains little and starves capture and drawing
 
 
@@ -23,13 +27,102 @@ class Backend(Protocol):
 
     @property
     def precision(self) -> str:
-        """ "fp32", "fp16" or "int8"; joined by "+" (image first) when the parts differ."""
+        """Effective: "fp32", "fp16", "int8", or "fp16 as fp32" where half weights are widened for the arithmetic.
+
+        Joined by "+" (image first) when the parts differ.
+        """
 
     def run(self, part_name: str, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """One inference of a part: its input array to its output array, shapes as the manifest states."""
 
     def describe(self) -> dict[str, Any]:
-        """Plain JSON values: runtime, version, provider, threads, why this device."""
+        """Plain JSON values: runtime, version, provider, precision, threads, device, why this device."""
+
+    def close(self) -> None:
+        """Let the sessions go; `run` raises `DeviceError` from here on. Twice is once."""
+
+
+class GraphBackend(ABC):
+    """The common part of every back end: one runnable graph for each live part of a bundle."""
+
+    runtime = ""  # distribution that runs the graphs
+
+    def __init__(self, bundle: Bundle, device: str, threads: int, why: str) -> None:
+        """`device`: as the user asked; `why`: in words, for `describe`."""
+        self._where = f"bundle {bundle.path}"
+        self._parts: dict[str, Part] = {name: bundle.part(name) for name in LIVE_PARTS}
+        self._device = device
+        self._threads = threads
+        self.why = why
+        self.probe: dict[str, Any] | None = None  # what "auto" measured, where it chose
+        self._closed = False
+
+    @property
+    @abstractmethod
+    def provider(self) -> str:
+        """What really runs, by the runtime's own word."""
+
+    @property
+    @abstractmethod
+    def version(self) -> str:
+        """Of the runtime."""
+
+    @property
+    def precision(self) -> str:
+        """Effective precision of the parts, image first, joined by "+" where they differ."""
+        return "+".join(dict.fromkeys(self._effective(name) for name in LIVE_PARTS))
+
+    def run(self, part_name: str, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """One inference. Thread-safe. `ConfigError` when the array does not fit, `DeviceError` when it fails."""
+        spec = self._parts[part_name].only_input
+        if array.dtype != spec.dtype or not fits(spec.shape, array.shape):
+            raise ConfigError(
+                f"part {part_name}: got {array.dtype} {list(array.shape)}, want {spec.dtype} {list(spec.shape)}"
+            )
+        if self._closed:
+            raise DeviceError(f"part {part_name}: this back end ({self.provider}) was closed; open the bundle again")
+        return self._infer(part_name, array)
+
+    def describe(self) -> dict[str, Any]:
+        """Plain JSON values for stats, the doctor and benchmarks."""
+        return {
+            "runtime": self.runtime,
+            "version": self.version,
+            "provider": self.provider,
+            "precision": self.precision,
+            "threads": self._threads,
+            "device": self._device,
+            "why": self.why,
+            **({} if self.probe is None else {"probe": self.probe}),
+        }
+
+    def close(self) -> None:
+        """Let the sessions go. An inference under way in another thread ends first where the runtime sees to it."""
+        if not self._closed:
+            self._closed = True
+            self._release()
+
+    @abstractmethod
+    def _infer(self, part_name: str, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Run a checked input."""
+
+    def _effective(self, part_name: str) -> str:
+        """What a part's arithmetic really is; the graph's own precision unless a back end knows better."""
+        return self._parts[part_name].precision
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Drop what holds memory of the runtime."""
+
+
+def fits(shape: tuple[int | str, ...], given: tuple[int, ...]) -> bool:
+    """Whether an array of shape `given` fits `shape`, in which strings stand for any length."""
+    return len(shape) == len(given) and all(isinstance(w, str) or w == g for w, g in zip(shape, given, strict=True))
+
+
+def first_line(error: BaseException) -> str:
+    """What an engine says of itself, in one line."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def physical_cores() -> int:

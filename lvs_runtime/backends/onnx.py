@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
-import logging
 import os
+import platform
 import sys
 from types import ModuleType
 from typing import Any
@@ -13,12 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bundle import LIVE_PARTS, Bundle
-from ..errors import BundleError, ConfigError, DeviceError
+from ..errors import BundleError, DeviceError
 from ..manifest import Part, TensorSpec
+from .base import GraphBackend, first_line
+from .onnx_binding import BoundGraph
+from .onnx_plugin import PREFIX, find_provider
 
-_LOG = logging.getLogger(__name__)
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-PROVIDERS = {"cpu": [CPU], "cuda": [CUDA, CPU]}
+# TF32 has half's mantissa, which the spectrogram's convolution does not bear; an exhaustive search for algorithms
+# would be repeated for every new length of sound.
+CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 _CPU_PACKAGE, _GPU_PACKAGE = "onnxruntime", "onnxruntime-gpu"
 
 
@@ -41,71 +45,68 @@ def load_onnxruntime() -> ModuleType:
     return module
 
 
-class OnnxBackend:
+class OnnxBackend(GraphBackend):
     """One session for each part. Threads are stated, and idle ones sleep (spinning burns a core for 2 ms gained)."""
 
+    runtime = "onnxruntime"
+
     def __init__(self, bundle: Bundle, device: str, threads: int, why: str = "asked for") -> None:
-        """Open sessions on `device` "cpu" or "cuda"; raises `DeviceError`, `BundleError`."""
+        """Open sessions on `device` "cpu", "cuda" or "ep:NAME[=PATH]"; raises `DeviceError`, `BundleError`."""
+        super().__init__(bundle, device, threads, why)
         self._ort = load_onnxruntime()
-        self._errors = _runtime_errors()
-        self._threads = threads
-        self._why = why
-        self._device = device
+        self._errors = runtime_errors()
+        self._provider = CPU
+        self._ep_devices: list[Any] = []
         if device == "cuda":
             _require_cuda(self._ort)
-        self._parts = {name: bundle.part(name) for name in LIVE_PARTS}
+            self._provider = CUDA
+        elif device.startswith(PREFIX):
+            self._provider, self._ep_devices = find_provider(self._ort, device, self._errors)
         self._sessions = {name: self._session(bundle, name) for name in LIVE_PARTS}
         for name in LIVE_PARTS:
-            _check_signature(f"bundle {bundle.path}: {self._parts[name].file}", self._sessions[name], self._parts[name])
-
-    @classmethod
-    def open(cls, bundle: Bundle, device: str, threads: int) -> OnnxBackend:
-        """As the constructor, and "auto" too."""
-        if device != "auto":
-            return cls(bundle, device, threads)
-        ort = load_onnxruntime()
-        if CUDA not in ort.get_available_providers():
-            return cls(bundle, "cpu", threads, why=f"auto: onnxruntime {ort.__version__} is a build without CUDA")
-        try:
-            return cls(bundle, "cuda", threads, why="auto: CUDA is usable")
-        except DeviceError as error:
-            _LOG.warning("device auto: CUDA is not usable, so the CPU is used. %s", error)
-            return cls(bundle, "cpu", threads, why=f"auto: CUDA is not usable: {error}")
+            _check_signature(f"{self._where}: {self._parts[name].file}", self._sessions[name], self._parts[name])
+        self._nodes = {name: _nodes_by_provider(session) for name, session in self._sessions.items()}
+        self._check_nodes()
+        self._bound = {}
+        if device == "cuda":
+            self._bound = {
+                name: BoundGraph(self._ort, session, self._parts[name].only_input, "cuda")
+                for name, session in self._sessions.items()
+            }
 
     @property
     def provider(self) -> str:
-        """The first provider of the image session, as the session itself reports it."""
-        return str(self._sessions["image"].get_providers()[0])
+        """The first provider of the sessions, as they themselves report it."""
+        return self._provider
 
     @property
-    def precision(self) -> str:
-        """Of the parts, from the manifest; joined by "+" (image first) when they differ."""
-        return "+".join(dict.fromkeys(self._parts[name].precision for name in LIVE_PARTS))
-
-    def run(self, part_name: str, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """One inference. Thread-safe. `ConfigError` when the array does not fit the part's input."""
-        session, spec = self._sessions[part_name], self._parts[part_name].only_input
-        if array.dtype != spec.dtype or not _fits(spec.shape, array.shape):
-            raise ConfigError(
-                f"part {part_name}: got {array.dtype} {list(array.shape)}, want {spec.dtype} {list(spec.shape)}"
-            )
-        try:
-            output: npt.NDArray[np.float32] = session.run(None, {spec.name: array})[0]
-        except self._errors as error:
-            raise DeviceError(f"part {part_name} failed on {self.provider}: {_first_line(error)}") from error
-        return output
+    def version(self) -> str:
+        """Of ONNX Runtime."""
+        return str(self._ort.__version__)
 
     def describe(self) -> dict[str, Any]:
-        """Plain JSON values for stats, the doctor and benchmarks."""
-        return {
-            "runtime": "onnxruntime",
-            "version": self._ort.__version__,
-            "provider": self.provider,
-            "precision": self.precision,
-            "threads": self._threads,
-            "device": self._device,
-            "why": self._why,
-        }
+        """As every back end's, and how many nodes of each part each provider took (None: this version cannot tell)."""
+        return {**super().describe(), "nodes": self._nodes}
+
+    def _infer(self, part_name: str, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        try:
+            if part_name in self._bound:
+                return self._bound[part_name].run(array)
+            feed = {self._parts[part_name].only_input.name: array}
+            output: npt.NDArray[np.float32] = self._sessions[part_name].run(None, feed)[0]
+        except self._errors as error:
+            raise DeviceError(f"part {part_name} failed on {self.provider}: {first_line(error)}") from error
+        return output
+
+    def _effective(self, part_name: str) -> str:
+        """Half has no convolution on x86 in ONNX Runtime, and 8 bits none on CUDA: both are widened there."""
+        stated = self._parts[part_name].precision
+        if stated == "fp16" and self._provider == CPU and platform.machine() in ("x86_64", "AMD64"):
+            return "fp16 as fp32"
+        return "int8 as fp32" if stated == "int8" and self._provider == CUDA else stated
+
+    def _release(self) -> None:
+        self._sessions, self._bound = {}, {}
 
     def _session(self, bundle: Bundle, name: str) -> Any:
         options = self._ort.SessionOptions()
@@ -113,22 +114,36 @@ class OnnxBackend:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        providers = PROVIDERS[self._device]
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        providers: dict[str, Any] = {"providers": [(CUDA, CUDA_OPTIONS), CPU] if self._provider == CUDA else [CPU]}
+        if self._ep_devices:
+            options.add_provider_for_devices(self._ep_devices, {})
+            providers = {}
+        elif self._provider not in (CPU, CUDA):
+            providers = {"providers": [self._provider, CPU]}
         try:
-            session = self._ort.InferenceSession(bundle.model_bytes(name), options, providers=providers)
+            session = self._ort.InferenceSession(bundle.model_bytes(name), options, **providers)
         except self._errors as error:
             file = self._parts[name].file
             raise BundleError(
-                f"bundle {bundle.path}: onnxruntime {self._ort.__version__} refuses {file}: {_first_line(error)}; "
+                f"{self._where}: onnxruntime {self._ort.__version__} refuses {file}: {first_line(error)}; "
                 f"export it anew with lvs-export, or upgrade onnxruntime"
             ) from error
-        if providers[0] not in session.get_providers():
+        if self._provider not in session.get_providers():
             raise DeviceError(
-                f"--device {self._device}: {providers[0]} did not load, the session has {session.get_providers()}: "
-                f"onnxruntime-gpu {self._ort.__version__} needs an NVIDIA driver, CUDA and cuDNN of its own versions; "
-                f"see lvs-doctor, or use --device cpu"
+                f"--device {self._device}: {self._provider} did not load, the session has {session.get_providers()}: "
+                f"{_needs(self._provider, self.version)}; see lvs-doctor, or use --device cpu"
             )
         return session
+
+    def _check_nodes(self) -> None:
+        """A provider that was asked for and took no node at all did not run, whatever the session's list says."""
+        for name, nodes in self._nodes.items():
+            if nodes is not None and not nodes.get(self._provider):
+                raise DeviceError(
+                    f"--device {self._device}: {self._provider} took none of the {sum(nodes.values())} nodes of part "
+                    f"{name} ({nodes}); this provider cannot run these graphs: use --device cpu"
+                )
 
 
 def _require_cuda(ort: ModuleType) -> None:
@@ -165,11 +180,28 @@ def _reinstall() -> str:
     )
 
 
-def _runtime_errors() -> tuple[type[BaseException], ...]:
+def runtime_errors() -> tuple[type[BaseException], ...]:
     """Every exception class of the library: they share no base but Exception."""
     state = sys.modules["onnxruntime.capi.onnxruntime_pybind11_state"]
     own = [kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     return (*own, RuntimeError, ValueError)
+
+
+def _needs(provider: str, version: str) -> str:
+    if provider == CUDA:
+        return f"onnxruntime-gpu {version} needs an NVIDIA driver, CUDA and cuDNN of its own versions"
+    return f"onnxruntime {version} could not start it"
+
+
+def _nodes_by_provider(session: Any) -> dict[str, int] | None:
+    """Nodes of the graph that each provider took; None where this version of ONNX Runtime does not tell."""
+    ask = getattr(session, "get_provider_graph_assignment_info", None)
+    if ask is None:
+        return None
+    counts = dict.fromkeys(session.get_providers(), 0)
+    for subgraph in ask():
+        counts[subgraph.ep_name] = counts.get(subgraph.ep_name, 0) + len(subgraph.get_nodes())
+    return counts
 
 
 def _check_signature(what: str, session: Any, part: Part) -> None:
@@ -190,11 +222,3 @@ def _same(node: Any, spec: TensorSpec) -> bool:
             isinstance(have, str) or have is None or have == want for have, want in zip(shape, spec.shape, strict=True)
         )
     )
-
-
-def _fits(shape: tuple[int | str, ...], given: tuple[int, ...]) -> bool:
-    return len(shape) == len(given) and all(isinstance(w, str) or w == g for w, g in zip(shape, given, strict=True))
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -125,6 +125,14 @@ def _edit_manifest(folder: Path, change) -> None:
     path.write_text(json.dumps(manifest), encoding="utf-8")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """What back ends keep between starts goes elsewhere than into the home folder of who runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def write_bundle():
     """The function `_write_bundle`."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +13,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import seeded_bundle
 
-from lvs_runtime.backends import Backend, default_threads, onnx, open_backend
+from lvs_runtime.backends import Backend, default_threads, onnx, onnx_binding, open_backend
 from lvs_runtime.backends.base import physical_cores
+from lvs_runtime.backends.onnx_binding import BoundGraph
 from lvs_runtime.bundle import Bundle
 from lvs_runtime.errors import BundleError, ConfigError, DeviceError
 
@@ -37,6 +41,7 @@ def test_describes_what_runs(backend):
         "threads": 2,
         "device": "cpu",
         "why": "asked for",
+        "nodes": {"image": {"CPUExecutionProvider": 5}, "audio": {"CPUExecutionProvider": 6}},
     }
 
 
@@ -54,35 +59,102 @@ def test_default_threads():
     assert physical_cores() <= (os.cpu_count() or 1)
 
 
-@pytest.mark.parametrize(
-    ("part", "array", "message"),
-    [
-        ("image", np.zeros((1, 224, 224, 3), np.float32), r"got float32 .* want uint8 \[1, 224, 224, 3\]"),
-        ("image", np.zeros((1, 100, 224, 3), np.uint8), r"got uint8 \[1, 100, 224, 3\]"),
-        ("audio", np.zeros(48_000, np.float32), r"got float32 \[48000\], want float32 \[1, 48000\]"),
-    ],
-)
-def test_arrays_that_do_not_fit(backend, part, array, message):
-    with pytest.raises(ConfigError, match=message):
-        backend.run(part, array)
-
-
-def test_auto_says_why(toy_bundle, monkeypatch):
-    backend = open_backend(Bundle.open(toy_bundle), "auto", threads=1)
-    assert backend.describe()["why"].startswith("auto: ")
+def test_cuda_that_does_not_load_is_no_silent_cpu(toy_bundle, monkeypatch):
+    """A build with CUDA on a machine without: the session comes up on the CPU, which must be seen and said."""
     import onnxruntime
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        return
-    # A build with CUDA on a machine without: the session comes up on the CPU, which must be seen and said.
+        pytest.skip("this onnxruntime is built with CUDA")
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [onnx.CUDA, onnx.CPU])
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
     with pytest.warns(UserWarning, match="CUDAExecutionProvider"), pytest.raises(DeviceError, match="did not load"):
         open_backend(Bundle.open(toy_bundle), "cuda", threads=1)
-    with pytest.warns(UserWarning, match="CUDAExecutionProvider"):
-        backend = open_backend(Bundle.open(toy_bundle), "auto", threads=1)
+
+
+def test_a_provider_that_takes_no_node_did_not_run(toy_bundle):
+    """The Azure provider is compiled into the plain wheel, is listed by the session, and runs nothing."""
+    import onnxruntime
+
+    if "AzureExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has no AzureExecutionProvider; the PyPI wheel for Linux has")
+    with pytest.raises(
+        DeviceError, match=r"AzureExecutionProvider took none of the 5 nodes of part image.*--device cpu"
+    ):
+        open_backend(Bundle.open(toy_bundle), "ep:AzureExecutionProvider", threads=1)
+
+
+def test_a_compiled_in_provider_by_name(toy_bundle):
+    backend = open_backend(Bundle.open(toy_bundle), "ep:CPUExecutionProvider", threads=1)
+    assert backend.describe()["device"] == "ep:CPUExecutionProvider"
     assert backend.provider == "CPUExecutionProvider"
-    assert "CUDA is not usable" in backend.describe()["why"]
+
+
+@pytest.mark.parametrize(
+    ("device", "error", "message"),
+    [
+        ("ep:", ConfigError, r"want ep:NAME .* or ep:NAME=PATH"),
+        ("ep:NoSuch=", ConfigError, r"want ep:NAME"),
+        ("ep:NoSuch", DeviceError, r"onnxruntime .* has .*CPUExecutionProvider; .*--device ep:NoSuch=PATH"),
+        ("ep:NoSuch=/nowhere.so", DeviceError, "/nowhere.so is no file"),
+    ],
+)
+def test_providers_that_are_not_there(toy_bundle, device, error, message):
+    with pytest.raises(error, match=message):
+        open_backend(Bundle.open(toy_bundle), device, threads=1)
+
+
+def test_a_library_that_is_no_provider(toy_bundle, tmp_path):
+    """ONNX Runtime itself loads the file and looks for the entry point."""
+    library = tmp_path / "provider.so"
+    library.write_bytes(b"not a shared library")
+    with pytest.raises(DeviceError, match=r"--device ep:Own=.*onnxruntime .* refuses it: .*"):
+        open_backend(Bundle.open(toy_bundle), f"ep:Own={library}", threads=1)
+
+
+def test_bound_input_gives_what_a_plain_run_gives(backend):
+    """The path that CUDA takes, on memory of the CPU: same session, same numbers, the output the caller's own."""
+    import onnxruntime
+
+    for part, dtype in (("image", np.uint8), ("audio", np.float32)):
+        session, spec = backend._sessions[part], backend._parts[part].only_input
+        bound = BoundGraph(onnxruntime, session, spec, "cpu")
+        rng = np.random.default_rng(0)
+        arrays = [rng.integers(0, 200, spec.shape).astype(dtype) for _ in range(3)]
+        found = [bound.run(array) for array in arrays]
+        for array, output in zip(arrays, found, strict=True):
+            np.testing.assert_array_equal(output, backend.run(part, array))
+
+
+def test_bound_inputs_of_many_lengths_are_not_all_kept(write_bundle, tmp_path):
+    import onnxruntime
+
+    backend = open_backend(Bundle.open(write_bundle(tmp_path / "b", num_samples="num_samples")), "cpu", threads=1)
+    bound = BoundGraph(onnxruntime, backend._sessions["audio"], backend._parts["audio"].only_input, "cpu")
+    for length in (*range(8_000, 8_010), 8_000):
+        array = np.full((1, length), 0.5, np.float32)
+        np.testing.assert_array_equal(bound.run(array), backend.run("audio", array))
+    assert len(bound._bindings) == onnx_binding.MAX_LENGTHS
+
+
+def test_half_is_widened_on_x86_and_this_is_said(tmp_path):
+    """What `precision` claims, held against the graph that ONNX Runtime makes of it."""
+    import onnx as onnx_package
+    import onnxruntime
+
+    if platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("a statement about x86")
+    bundle = Bundle.open(seeded_bundle.write(tmp_path / "half", "fp16"))
+    assert open_backend(bundle, "cpu", threads=1).precision == "fp16 as fp32+fp32"
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    onnxruntime.InferenceSession(bundle.model_bytes("image"), options, providers=["CPUExecutionProvider"])
+    graph = onnx_package.load(tmp_path / "optimized.onnx").graph
+    kinds = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    casts = {name for node in graph.node if node.op_type == "Cast" and node.attribute[0].i == 1 for name in node.output}
+    weights = [node.input[1] for node in graph.node if node.op_type.endswith("Conv")]
+    assert len(weights) == 2
+    assert all(kinds.get(name) == onnx_package.TensorProto.FLOAT or name in casts for name in weights)
 
 
 def test_graph_that_differs_from_the_manifest(own_bundle, edit_manifest):
@@ -133,9 +205,14 @@ def test_two_installs_that_clash(monkeypatch):
         onnx._require_cuda(fake)
 
 
-def test_no_telemetry_file_is_written(toy_bundle, tmp_path):
-    """ONNX Runtime writes an identity into the home folder unless told not to before its import; CI=1 would hide it."""
-    code = "import sys; from lvs_runtime import Localizer; Localizer.from_bundle(sys.argv[1], threads=1)"
-    env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", code, str(toy_bundle)], env=env, check=True, timeout=60, cwd=tmp_path)
+@pytest.mark.parametrize(("device", "runtime"), [("cpu", "onnxruntime"), ("openvino", "openvino")])
+def test_no_telemetry_file_is_written(toy_bundle, tmp_path, device, runtime):
+    """Both runtimes write an identity into the home folder unless kept from it at their import; CI=1 would hide it."""
+    if importlib.util.find_spec(runtime) is None:
+        pytest.skip(f"not installed: pip install -e '.[{device}]'")
+    code = "import sys; from lvs_runtime import Localizer; Localizer.from_bundle(*sys.argv[1:], threads=1)"
+    env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "LVS_CACHE": "0"}
+    assert "CI" not in env
+    command = [sys.executable, "-c", code, str(toy_bundle), device]
+    subprocess.run(command, env=env, check=True, timeout=60, cwd=tmp_path)
     assert list(tmp_path.rglob("*")) == []

@@ -281,7 +281,9 @@ def test_unusable_device(toy_bundle):
         Localizer.from_bundle(toy_bundle, device="cuda")
 
 
-@pytest.mark.parametrize(("options", "message"), [({"device": "tpu"}, "auto, cpu, cuda"), ({"threads": 0}, "1 to 256")])
+@pytest.mark.parametrize(
+    ("options", "message"), [({"device": "tpu"}, "auto, cpu, openvino, cuda"), ({"threads": 0}, "1 to 256")]
+)
 def test_unknown_device_and_threads(toy_bundle, options, message):
     with pytest.raises(ConfigError, match=message):
         Localizer.from_bundle(toy_bundle, **options)
