@@ -10,8 +10,12 @@ packages="
     gcc libc6-dev v4l-utils
     libgl1 libglib2.0-0
     chromium fonts-dejavu-core xvfb xauth
+    mosquitto openssl
+    python3-gst-1.0 gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good
+    gstreamer1.0-plugins-ugly
 "
-# PortAudio and its ALSA bridge; sound without sound cards; the camera shim; OpenCV's window; the page in a browser; the window on a screen that is not there.
+# PortAudio and its ALSA bridge; sound without sound cards; the camera shim; OpenCV's window; the page in a browser; the
+# window on a screen that is not there; an RTSP server (x264 for it comes from plugins-ugly).
 
 # shellcheck disable=SC2086
 set -- "${1:-}" $packages

@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 from pathlib import PurePath
 
+from ..buses.spec import BUS_SCHEMES
+from ..buses.spec import SINK_FORMS as BUS_FORMS
 from ..errors import ConfigError
 from .base import ResultSink, SessionInfo
 from .queue import SinkQueue
 
 __all__ = ["ResultSink", "SessionInfo", "SinkQueue", "open_sink", "SINK_FORMS"]
 
-SINK_FORMS = "window, web[:PORT], OUT.mp4, jsonl:PATH, jsonl:-, images:FOLDER[@SECONDS]"
+SINK_FORMS = "window, web[:PORT], OUT.mp4, jsonl:PATH, jsonl:-, images:FOLDER[@SECONDS]" + f", {BUS_FORMS}"
 _SCHEMES = ("window", "web", "mp4", "jsonl", "images")
 DEFAULT_WEB_PORT = 8080
 
@@ -22,6 +24,10 @@ def open_sink(spec: str, *, web_host: str = "127.0.0.1", web_token: str | None =
     `web_host` other than a loopback address demands `web_token`. Raises `ConfigError` on an unknown form.
     """
     scheme, _, rest = spec.partition(":")
+    if scheme in BUS_SCHEMES:
+        from ..buses import open_bus_sink
+
+        return open_bus_sink(spec)
     if scheme not in _SCHEMES:
         return _by_suffix(spec)
     if scheme == "window":
@@ -54,7 +60,7 @@ def _by_suffix(spec: str) -> ResultSink:
         from .jsonl import JsonlSink
 
         return JsonlSink(spec)
-    near = difflib.get_close_matches(spec.partition(":")[0], _SCHEMES, n=1)
+    near = difflib.get_close_matches(spec.partition(":")[0], (*_SCHEMES, *BUS_SCHEMES), n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
     raise ConfigError(f"--sink {spec}: not a sink.{hint} Possible: {SINK_FORMS}")
 
