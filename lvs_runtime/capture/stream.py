@@ -77,7 +77,7 @@ class MediaStream:
         try:
             item = next(self._items, None)
         except (av.error.FFmpegError, OSError) as error:
-            raise SourceLost(f"{self.info.name}: lost ({redact(str(error))})") from error
+            raise SourceLost(f"{self.info.name}: lost ({_reason(error)})") from error
         if item is None:
             raise SourceLost(f"{self.info.name}: the server ended the stream")
         return self._stamp(item, time.monotonic_ns())
@@ -110,7 +110,17 @@ class MediaStream:
         return None
 
     def _no_answer(self, error: Any) -> str:
+        asked = f"--camera {self.info.name}"
+        if self._url.startswith("udp:"):
+            return f"{asked}: nothing arrived there within {_READ_S:g} s ({_reason(error)}). Is the sender running?"
+        if "401" in str(error):
+            return f"{asked}: the server refuses this user and password. Write: SCHEME://USER:PASSWORD@HOST/PATH"
         return (
-            f"--camera {self.info.name}: no stream there ({redact(str(error))}). Is the server running and the path "
-            f"right? Try: ffprobe {self.info.name}"
+            f"{asked}: no stream there ({_reason(error)}). Is the server running and the path right? "
+            f"Try: ffprobe {self.info.name}"
         )
+
+
+def _reason(error: Any) -> str:
+    """FFmpeg's words without its own numbers, and without the address that it quotes."""
+    return redact(getattr(error, "strerror", None) or str(error))
