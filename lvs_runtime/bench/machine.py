@@ -72,6 +72,11 @@ def commit() -> tuple[str | None, bool | None]:
     return (head.stdout.strip(), bool(dirty.stdout.strip())) if head.returncode == 0 else (None, None)
 
 
+def affinity() -> list[int] | None:
+    """CPUs this process may use, where the system tells."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+
+
 def waited_ns() -> int | None:
     """Time that this process's main thread was ready and had no CPU, ns since its start (Linux)."""
     text = _text(Path("/proc/self/schedstat"))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -105,6 +106,13 @@ def measure(
         gc.unfreeze()
     timings.wall_ms = (clock() - begin_ns) / 1e6
     return timings
+
+
+def as_jsonl(timings: Timings) -> Iterator[str]:
+    """One JSON line a run: what each stage took, ms."""
+    for k, values in enumerate(zip(*timings.stages_ms.values(), strict=True)):
+        spans = {f"{name}_ms": round(value, 6) for name, value in zip(timings.stages_ms, values, strict=True)}
+        yield json.dumps({"k": k, **spans, "drop": None})
 
 
 def _once(localizer: Stages, frame: Frame, waveform: Waveform, clock: Clock) -> list[int]:

@@ -1,64 +1,201 @@
-"""`lvs-bench single`: what each stage of a localization costs on this machine."""
+"""`lvs-bench`: what localization costs on this machine, how old its results are, and what load it holds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from .common import run_cli
 
+_Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+
 
 @dataclass(kw_only=True)
-class Single:
-    """Closed loop: each stage by itself, then the whole, on frames and sound of a drawn scene."""
+class Common:
+    """What every measuring command takes."""
 
     bundle: Path | None = None
     """Folder of the bundle; default the one that ships with the package."""
     device: str = "cpu"
-    """cpu, cuda or auto."""
+    """cpu, cuda, openvino, auto ...: what lvs-live takes."""
     threads: int | None = None
     """CPU threads of one inference."""
-    seconds: float = 10.0
-    """How long to measure; p99 needs 500 runs."""
     json: Path | None = None
-    """Also write the result, with machine and versions, to this file."""
-    debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Also write the result to this file, and the raw samples beside it (NAME.samples.jsonl)."""
+    plot: Path | None = None
+    """Also write plots (PNG, SVG) and a page (report.html) into this folder."""
+    debug: _Flag = False
     """Show a traceback with an error."""
 
 
-def single(args: Single) -> int:
-    """Measure, print the table, write the JSON."""
-    from ..bench import cold, report
-    from ..errors import ConfigError
-    from ..localizer import Localizer
+@dataclass(kw_only=True)
+class Single(Common):
+    """Closed loop: each stage by itself, then the whole, on frames and sound of a drawn scene."""
 
-    if not 0 < args.seconds <= 86_400:
-        raise ConfigError(f"--seconds {args.seconds}: want more than 0 and at most 86400")
-    if args.json is not None and not args.json.parent.is_dir():
-        raise ConfigError(
-            f"--json {args.json}: the folder {args.json.parent} does not exist; mkdir -p {args.json.parent}"
-        )
-    localizer = Localizer.from_bundle(args.bundle, args.device, args.threads)  # faults end here, before any measuring
-    started = cold.measure(str(args.bundle) if args.bundle else None, args.device, args.threads)
-    result = report.run_single(localizer, args.seconds, started)
-    print("\n".join(report.as_lines(result)))
-    if args.json is not None:
-        report.write(args.json, result)
-        print(f"written: {args.json}")
-    return 0
+    seconds: float = 10.0
+    """How long to measure; p99 needs 500 runs."""
+
+
+@dataclass(kw_only=True)
+class Camera(Common):
+    """Open loop: frames and sound arrive on schedule, and an age counts from there."""
+
+    fps: float = 30.0
+    """Frames a second of each camera."""
+    seconds: float = 60.0
+    """How long to measure; p99 needs 500 results."""
+    resolution: str = "640x360"
+    """Of the frames, WIDTHxHEIGHT."""
+    cameras: int = 1
+    """How many, on one model."""
+    audio_rate: float = 10.0
+    """Audio embeddings a second."""
+    audio_seconds: float | None = None
+    """Length of the audio window (default: what the bundle states)."""
+    deadline_ms: float = 50.0
+    """A result older than this is late."""
+
+
+@dataclass(kw_only=True)
+class Live(Common):
+    """A real (or virtual) camera and microphone through the whole session."""
+
+    camera: str = "0"
+    """What lvs-live --camera takes."""
+    mic: str | None = None
+    """What lvs-live --mic takes; unset: own sound of a file or stream, else the default microphone."""
+    fps: float | None = None
+    """Ask the camera for this rate."""
+    resolution: str | None = None
+    """Ask the camera for WIDTHxHEIGHT."""
+    seconds: float = 60.0
+    """How long to measure."""
+    audio_rate: float = 10.0
+    """Audio embeddings a second."""
+    deadline_ms: float = 50.0
+    """A result older than this is late."""
+
+
+@dataclass(kw_only=True)
+class Loopback(Common):
+    """Flash and beep through the whole path: glass to result, and how far sound and picture are apart.
+
+    screen: point the camera at this screen, the microphone at its loudspeaker. virtual: camera and microphone too are
+    simulated, for the path from arrival on. FILE: somebody else flashes and writes time.monotonic_ns, one a line.
+    """
+
+    emitter: str = "virtual"
+    """virtual, screen, or FILE."""
+    camera: str = "0"
+    """What lvs-live --camera takes (not with virtual)."""
+    mic: str = "default"
+    """What lvs-live --mic takes (not with virtual)."""
+    fps: float = 30.0
+    """Of the camera."""
+    resolution: str = "640x480"
+    """Of the camera."""
+    seconds: float = 30.0
+    """How long; a flash about every 0.8 s."""
+    deadline_ms: float = 50.0
+    """A result older than this is late."""
+
+
+@dataclass(kw_only=True)
+class Sweep:
+    """Every combination of what is given, each for some seconds: the highest load that holds."""
+
+    fps: tuple[float, ...] = (15.0, 30.0, 60.0)
+    """Frames a second of each camera."""
+    resolution: tuple[str, ...] = ("640x360",)
+    """Of the frames."""
+    threads: tuple[int, ...] = ()
+    """CPU threads of one inference; unset: the default."""
+    audio_rate: tuple[float, ...] = (10.0,)
+    """Audio embeddings a second."""
+    cameras: tuple[int, ...] = (1,)
+    """How many, on one model."""
+    bundle: tuple[Path, ...] = ()
+    """Bundles of several precisions; unset: the shipped one."""
+    device: tuple[str, ...] = ("cpu",)
+    """Where the model runs."""
+    budget_ms: float = 50.0
+    """p95 of the age must not exceed this."""
+    seconds: float = 6.0
+    """Of each combination; p95 needs 100 results."""
+    json: Path | None = None
+    """Also write the result to this file."""
+    plot: Path | None = None
+    """Also write the heat map (PNG, SVG) and a page into this folder."""
+    debug: _Flag = False
+    """Show a traceback with an error."""
+
+
+@dataclass(kw_only=True)
+class Compare:
+    """Two results; or (--paired) two bundles in one run, A B | B A | A B ..., with A against itself beside it."""
+
+    a: Annotated[Path, tyro.conf.Positional]
+    """Result of lvs-bench --json; with --paired a bundle's folder ("default": the shipped one)."""
+    b: Annotated[Path, tyro.conf.Positional]
+    """The other one."""
+    paired: _Flag = False
+    """Run both now, interleaved: the only way to tell small differences."""
+    device: tuple[str, ...] = ("cpu",)
+    """With --paired: of A and B; one value for both, or two."""
+    threads: tuple[int, ...] = ()
+    """With --paired: of A and B; one value for both, or two."""
+    seconds: float = 20.0
+    """With --paired: about how long."""
+    across_precision: _Flag = False
+    """Compare results of different precisions all the same."""
+    json: Path | None = None
+    """Also write the result to this file."""
+    debug: _Flag = False
+    """Show a traceback with an error."""
+
+
+@dataclass(kw_only=True)
+class Accuracy:
+    """Speed and localization quality in one table, on pictures of the drawn world with exact boxes."""
+
+    bundle: tuple[Path, ...] = ()
+    """Bundles; unset: the shipped one."""
+    device: tuple[str, ...] = ("cpu",)
+    """Where each runs."""
+    threads: int | None = None
+    """CPU threads of one inference."""
+    number: int = 300
+    """Pictures."""
+    json: Path | None = None
+    """Also write the result to this file."""
+    debug: _Flag = False
+    """Show a traceback with an error."""
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "single": Single,
+    "camera": Camera,
+    "live": Live,
+    "loopback": Loopback,
+    "sweep": Sweep,
+    "compare": Compare,
+    "accuracy": Accuracy,
+}
 
 
 def main() -> None:
     """Entry point of `lvs-bench`."""
-    description = "Measure what localization costs on this machine."
+    description = "Measure what localization costs on this machine, how old its results are, and what load it holds."
 
     def run() -> int:
-        commands: dict[str, Callable[..., Single]] = {"single": Single}
-        return single(tyro.extras.subcommand_cli_from_dict(commands, prog="lvs-bench", description=description))
+        args = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="lvs-bench", description=description)
+        from . import bench_run
+
+        return bench_run.run(args)
 
     run_cli(run)
 

@@ -55,6 +55,7 @@ def test_a_percentile_is_told_from_its_number_of_samples_on(percent: int, needed
 def test_no_samples_give_no_figures() -> None:
     figures = summary([])
     assert figures.pop("n") == 0
+    assert (figures.pop("ci95"), figures.pop("n_eff")) == ({}, 0)
     assert set(figures.values()) == {None}
 
 

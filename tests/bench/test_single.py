@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from lvs_runtime.bench import machine, report, single
+from lvs_runtime.bench import machine, single, writing
 from lvs_runtime.errors import SinkError
 
 MS = 1_000_000
@@ -93,31 +92,10 @@ def test_result_file_is_whole_or_absent(tmp_path: Path) -> None:
     target = tmp_path / "result.json"
     target.write_text("old", encoding="utf-8")
     with pytest.raises(ValueError, match="JSON compliant"):
-        report.write(target, {"p50_ms": float("nan")})
+        writing.write_json("--json", target, {"p50_ms": float("nan")})
     assert target.read_text(encoding="utf-8") == "old"
-    report.write(target, {"schema": report.SCHEMA})
+    writing.write_json("--json", target, {"schema": "lvs-bench/1"})
     assert json.loads(target.read_text(encoding="utf-8")) == {"schema": "lvs-bench/1"}
     with pytest.raises(SinkError, match="cannot be written"):
-        report.write(tmp_path / "absent" / "result.json", {})
+        writing.write_json("--json", tmp_path / "absent" / "result.json", {})
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
-
-
-def test_table_says_na_where_there_are_too_few_samples() -> None:
-    sample = count(1)
-    stages = {name: report.percentiles.summary([float(next(sample))] * 60) for name in single.STAGES}
-    result = {
-        "machine": {"cpu": "Some CPU", "cores": 2, "gpu": None, "os": "Some OS"},
-        "bundle": {"name": "b", "sha256": "0" * 64, "precision": {"image": "int8"}},
-        "run": {"provider": "P", "threads": 2, "width": 64, "height": 36, "window_s": 1.0, "warmup": {"runs": 10}},
-        "seconds": 1.0,
-        "stages": stages,
-        "cold_start_ms": {"import": 100.0},
-        "notes": report.percentiles.notes(60),
-        "disturbed": True,
-        "resources": {"runqueue_wait_ms": 300.0},
-    }
-    text = "\n".join(report.as_lines(result))
-    image = next(line for line in text.splitlines() if line.startswith("image"))
-    assert image.split() == ["image", "60", "2.000", "2.000", "2.000", "n/a", "n/a", "2.000"]
-    assert "p99: n/a (n=60, needs 500)" in text
-    assert "disturbed: waited 300 ms" in text
