@@ -70,7 +70,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
         """The usable row of least cost; `DeviceError` when no back end is usable."""
         row = min(self.rows, key=lambda row: row.cost_ms)
         if row.image_ms is None:
-            raise DeviceError("--device auto: no back end is usable: " + "; ".join(r.why_not for r in self.rows))
+            raise DeviceError("--device auto: no back end is usable. " + "; ".join(r.why_not for r in self.rows))
         return row
 
     def in_words(self) -> str:
@@ -126,7 +126,7 @@ def measure(bundle: Bundle, threads: int) -> tuple[Probe, dict[str, Backend]]:
     start_s = time.monotonic()
     opened: dict[str, Backend] = {}
     rows: dict[str, Row] = {}
-    for device in _order():
+    for device in (*GPU_DEVICES, *CPU_DEVICES):
         try:
             opened[device] = _open(bundle, device, threads, time.monotonic() - start_s)
         except LvsError as error:
@@ -161,15 +161,12 @@ def facts_of(bundle: Bundle, threads: int) -> dict[str, Any]:
     }
 
 
-def _order() -> list[str]:
-    """Devices to try: GPU engines only where there is a GPU."""
-    return [*(GPU_DEVICES if nvidia_gpus() else ()), *CPU_DEVICES]
-
-
 def _open(bundle: Bundle, device: str, threads: int, spent_s: float) -> Backend:
     from . import open_named
 
     distributions, extra = {**GPU_DEVICES, **CPU_DEVICES}[device]
+    if device in GPU_DEVICES and not nvidia_gpus():
+        raise DeviceError(f"{device}: no NVIDIA GPU is seen here")
     if version_of(*distributions) is None:
         raise DeviceError(f"{device}: not installed: pip install 'lvs[{extra}]'")
     if spent_s > OPEN_UNTIL_S:
@@ -232,4 +229,5 @@ def main() -> None:
     probe, opened = measure(Bundle.open(None), default_threads())
     for backend in opened.values():
         backend.close()
-    sys.stdout.write(msgspec.json.encode(probe).decode() + "\n")
+    answer = {**msgspec.to_builtins(probe), "best": probe.best.device if opened else None}
+    sys.stdout.write(json.dumps(answer) + "\n")

@@ -28,6 +28,7 @@ _LOG = logging.getLogger(__name__)
 # device -> (module and `library` in the facts, name of its engines in the manifest and option of lvs-export)
 LIBRARIES = {"tensorrt": ("tensorrt", "engine"), "rtx": ("tensorrt_rtx", "rtx")}
 SECONDS = (0.5, 3.0, 10.0)  # least, usual, most sound of a graph of variable length
+BATCHES = (1, 1, 32)  # the same of a graph of variable batch
 
 
 def load_library(device: str) -> Any:
@@ -164,7 +165,7 @@ def _causes(messages: Iterable[str]) -> str:
 
 
 def _add_profile(builder: Any, network: Any, config: Any, sample_rate: int) -> None:
-    """A profile for the audio graph of variable length; a static graph needs none."""
+    """A profile for a graph of variable length or batch (opt for one clip at a time); a static graph needs none."""
     for index in range(network.num_inputs):
         tensor = network.get_input(index)
         shape = tuple(tensor.shape)
@@ -172,7 +173,9 @@ def _add_profile(builder: Any, network: Any, config: Any, sample_rate: int) -> N
             continue
         profile = builder.create_optimization_profile()
         lengths = (round(seconds * sample_rate) for seconds in SECONDS)
-        profile.set_shape(tensor.name, *(tuple(n if d == -1 else d for d in shape) for n in lengths))
+        limits = zip(BATCHES, lengths, strict=True)  # the first axis is the batch, any other that varies is the sound
+        sizes = (tuple((n if i else b) if d == -1 else d for i, d in enumerate(shape)) for b, n in limits)
+        profile.set_shape(tensor.name, *sizes)
         config.add_optimization_profile(profile)
 
 

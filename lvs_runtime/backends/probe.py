@@ -43,8 +43,9 @@ def prove_onnxruntime(provider: str) -> dict[str, Any]:
 
 def prove_openvino(device: str) -> dict[str, Any]:
     """The same by OpenVINO on `device` ("CPU"): {"version", "providers", "max_abs_error"}."""
-    import openvino
+    from .openvino import load_openvino
 
+    openvino = load_openvino()
     core = openvino.Core()
     compiled = core.compile_model(core.read_model(TINY_MODEL, b""), device)
     output = compiled([TINY_INPUT])[0]

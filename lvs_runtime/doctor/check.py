@@ -22,12 +22,13 @@ class Status(str, Enum):
 class Check:
     """What was looked at, what was found, and the command that repairs it (None when nothing is to be done)."""
 
-    group: str  # "python" | "packages" | "engines" | "devices"
+    group: str  # "python" | "packages" | "engines" | "backends" | "devices"
     name: str
     status: Status
     found: str
     repair: str | None = None
     needed: bool = False  # without it `lvs-live` does not run at all
+    figures: dict[str, Any] | None = None  # what was measured, for programs; `found` says it for people
 
     @property
     def failed(self) -> bool:
@@ -35,8 +36,9 @@ class Check:
         return self.needed and self.status is not Status.OK
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {**asdict(self), "status": self.status.value}
+        """Plain JSON values; `figures` only where something was measured."""
+        facts = {**asdict(self), "status": self.status.value}
+        return {key: value for key, value in facts.items() if key != "figures" or value is not None}
 
 
 def python_path() -> str:

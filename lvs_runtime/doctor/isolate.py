@@ -38,12 +38,12 @@ def run(code: str, *arguments: str, timeout_s: float = 60.0) -> Any:
     if done.returncode:
         raise ProbeError(last_line(done.stderr) or f"exit status {done.returncode}")
     try:
-        return json.loads(last_line(done.stdout))
+        return json.loads(last_line(done.stdout, longest=1_000_000))
     except ValueError:
         raise ProbeError(f"unexpected output: {last_line(done.stdout)!r}") from None
 
 
-def last_line(text: str) -> str:
-    """The last line with something on it, at most 300 characters."""
+def last_line(text: str, longest: int = 300) -> str:
+    """The last line with something on it, at most `longest` characters."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else ""
+    return lines[-1][:longest] if lines else ""

@@ -7,11 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from . import devices, engines, packages
+from . import backends, devices, engines, packages
 from .check import Check, Status
 
 SCHEMA = "lvs-doctor/1"
-TITLES = {"python": "Python", "packages": "Packages", "engines": "Engines and model", "devices": "Devices"}
+TITLES = {
+    "python": "Python",
+    "packages": "Packages",
+    "engines": "Engines and model",
+    "backends": "Back ends, --device auto takes the fastest",
+    "devices": "Devices",
+}
 MARKS = {Status.OK: "ok", Status.LACK: "lack", Status.BROKEN: "BROKEN"}
 
 
@@ -33,7 +39,8 @@ def examine() -> list[Check]:
         lambda: devices.check_devices(distributions),
     ]
     with ThreadPoolExecutor(max_workers=4) as pool:
-        return [check for checks in pool.map(lambda job: list(job()), jobs) for check in checks]
+        found = [check for checks in pool.map(lambda job: list(job()), jobs) for check in checks]
+    return found + backends.check_backends()  # it measures: nothing else may run meanwhile
 
 
 def _listed(job: Callable[[], Check]) -> list[Check]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from lvs_runtime.backends import probe
-from lvs_runtime.doctor import check, devices, engines, isolate, packages, report
+from lvs_runtime.doctor import backends, check, devices, engines, isolate, packages, report
 from lvs_runtime.doctor.check import Check, Status
 
 ROOT = Path(__file__).parents[2]
@@ -179,6 +180,37 @@ def test_tiny_model_is_what_its_comment_says() -> None:
     assert onnx.load_model_from_string(probe.TINY_MODEL) == model
 
 
+def probed(*rows: dict[str, Any]) -> dict[str, Any]:
+    empty = {"image_ms": None, "audio_ms": None, "provider": "", "precision": "", "why_not": ""}
+    facts = {"rounds": 15, "took_s": 1.5, "measured": "2026-11-25T00:00:00+00:00", "facts": {"threads": 2}}
+    return {"best": "cpu", "rows": [{**empty, **row} for row in rows], **facts}
+
+
+def test_back_ends_with_their_figures_or_the_reason_and_the_repair() -> None:
+    good = {"device": "cpu", "image_ms": 6.5, "audio_ms": 3.0, "provider": "CPUExecutionProvider", "precision": "int8"}
+    answer = probed(
+        good,
+        {"device": "openvino", "why_not": "openvino: not installed: pip install 'lvs[openvino]'"},
+        {"device": "cuda", "why_not": "cuda: no NVIDIA GPU is seen here"},
+        {"device": "rtx", "why_not": "rtx: no engine is built yet: lvs-live --device rtx builds and keeps it"},
+    )
+    cpu, openvino, cuda, rtx = backends.check_backends(lambda: answer)
+    assert cpu.found == "6.5 ms a picture, 3.0 ms a sound, int8 on CPUExecutionProvider; auto takes it"
+    assert cpu.as_dict()["figures"]["image_ms"] == 6.5
+    assert cpu.as_dict()["figures"]["threads"] == 2
+    assert "'lvs[openvino]'" in (openvino.repair or "")
+    assert "nvidia-smi must list it" in (cuda.repair or "")
+    assert (rtx.repair or "").startswith("lvs-live --device rtx")
+    assert "figures" not in rtx.as_dict()
+    assert not any(item.failed for item in (cpu, openvino, cuda, rtx))
+
+
+def test_a_probe_that_dies_is_a_finding() -> None:
+    (found,) = backends.check_backends(fails)
+    assert found.status is Status.BROKEN
+    assert "no such thing" in found.found
+
+
 # --- processes and devices --------------------------------------------------------------------------------------
 
 
@@ -304,7 +336,7 @@ def test_text_shows_the_repair_below_its_lack() -> None:
     assert report.as_lines(SAMPLE)[-1] == "lvs-live can run"
 
 
-def test_the_command_itself() -> None:
+def test_the_command_itself(tmp_path: Path) -> None:
     # everything real, except that torch and onnx seem absent: importing them takes seconds and shows nothing new
     code = (
         "from lvs_runtime.doctor import packages\n"
@@ -314,7 +346,8 @@ def test_the_command_itself() -> None:
         "main()"
     )
     command = [sys.executable, "-c", code, "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     answer = json.loads(done.stdout)
     assert done.returncode == (0 if answer["ok"] else 1), done.stderr
     found = {item["name"]: item for item in answer["checks"]}
@@ -322,3 +355,14 @@ def test_the_command_itself() -> None:
     assert found["torch"]["status"] == "lack"
     assert {"python", "default bundle", "cameras", "microphones", "PortAudio", "display"} <= found.keys()
     assert all(item["repair"] for item in answer["checks"] if item["status"] != "ok")
+    backends = {item["name"]: item for item in answer["checks"] if item["group"] == "backends"}
+    assert {
+        "--device cpu",
+        "--device openvino",
+        "--device cuda",
+        "--device tensorrt",
+        "--device rtx",
+    } == backends.keys()
+    assert backends["--device cpu"]["figures"]["image_ms"] > 0
+    assert sum("auto takes it" in item["found"] for item in backends.values()) == 1
+    assert list(tmp_path.glob("lvs/probe/*.json"))  # what it measured is what --device auto goes by

@@ -76,7 +76,8 @@ def scripted(monkeypatch, bundle):
 
         monkeypatch.setattr(auto, "time", clock)
         monkeypatch.setattr(backends, "open_named", open_named)
-        monkeypatch.setattr(auto, "_order", lambda: list(costs))
+        monkeypatch.setattr(auto, "GPU_DEVICES", {})
+        monkeypatch.setattr(auto, "CPU_DEVICES", {device: ((device,), device) for device in costs})
         monkeypatch.setattr(auto, "version_of", lambda *names: "1")
         return opened
 
@@ -124,7 +125,7 @@ def test_what_does_not_open_is_listed_with_its_reason(bundle, scripted):
 
 def test_nothing_usable(bundle, scripted):
     scripted({"openvino": DeviceError("openvino is broken"), "cpu": DeviceError("onnxruntime is hollow")})
-    with pytest.raises(DeviceError, match="no back end is usable: openvino is broken; onnxruntime is hollow"):
+    with pytest.raises(DeviceError, match=r"no back end is usable\. openvino is broken; onnxruntime is hollow"):
         open_backend(bundle, "auto")
 
 
@@ -201,11 +202,14 @@ def test_the_variable_overrides_auto_and_the_flag_overrides_the_variable(bundle,
     assert open_backend(bundle, "cpu", threads=1).describe()["why"] == "asked for"
 
 
-def test_gpu_engines_are_tried_only_where_there_is_a_gpu(monkeypatch):
+def test_gpu_engines_are_tried_only_where_there_is_a_gpu(bundle, monkeypatch):
     monkeypatch.setattr(auto, "nvidia_gpus", list)
-    assert auto._order() == ["cpu", "openvino"]
+    with pytest.raises(DeviceError, match="cuda: no NVIDIA GPU is seen here"):
+        auto._open(bundle, "cuda", 1, 0.0)
     monkeypatch.setattr(auto, "nvidia_gpus", lambda: ["NVIDIA L4, 580"])
-    assert auto._order() == ["tensorrt", "rtx", "cuda", "cpu", "openvino"]
+    monkeypatch.setattr(auto, "version_of", lambda *names: None)
+    with pytest.raises(DeviceError, match=r"cuda: not installed: pip install 'lvs\[gpu\]'"):
+        auto._open(bundle, "cuda", 1, 0.0)
 
 
 def test_not_installed_names_the_extra(bundle, monkeypatch):
