@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from lvs_runtime.cli.common import run_cli
-from lvs_runtime.errors import ConfigError, DeviceError
+from lvs_runtime.errors import ConfigError, DataError, DeviceError
 
 from . import cli_benchmark, cli_prepare
 
@@ -82,6 +82,22 @@ class Evaluate:
     """Write a contact sheet of the videos with their heat maps (PNG)."""
     json: Path | None = None
     """Write all figures here."""
+    debug: bool = False
+    """Show a traceback with an error."""
+
+
+@dataclass(kw_only=True)
+class Card:
+    """Write a model card's tables from the evaluation's JSON, between its `<!-- card:NAME:start -->` marks."""
+
+    json: Path
+    """From `lvs-train evaluate --json`: the bundle that ships."""
+    float: Path | None = None
+    """The same figures from the float checkpoint, for the table of differences."""
+    card: Path = Path("docs/model-card.md")
+    """The card, rewritten in place."""
+    check: bool = False
+    """Write nothing; exit 1 when the card does not say what the JSON says."""
     debug: bool = False
     """Show a traceback with an error."""
 
@@ -192,6 +208,28 @@ def evaluate(args: Evaluate) -> int:
     return 0
 
 
+def card(args: Card) -> int:
+    """Fill the card, or check it."""
+    from .card import fill
+
+    def read(path: Path) -> Any:
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: no evaluation's JSON ({error}); lvs-train evaluate --json writes one") from error
+
+    try:
+        before = args.card.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--card {args.card}: {error.strerror}") from error
+    after = fill(before, read(args.json), read(args.float) if args.float else None)
+    if args.check:
+        print(f"{args.card}: {'as measured' if after == before else 'differs from the JSON'}")
+        return int(after != before)
+    args.card.write_text(after, encoding="utf-8")
+    return 0
+
+
 def _context() -> dict[str, str]:
     from datetime import datetime, timezone
 
@@ -242,6 +280,7 @@ def main() -> None:
         "evaluate": (Evaluate, evaluate),
         "prepare": (cli_prepare.Prepare, cli_prepare.prepare),
         "leaks": (cli_prepare.Leaks, cli_prepare.leaks),
+        "card": (Card, card),
         "sheet": (cli_benchmark.Sheet, cli_benchmark.sheet),
     }
     if cli_benchmark.is_benchmark(sys.argv[2:]):
