@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import socket
 import threading
@@ -12,13 +13,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from lvs_runtime.errors import SinkError
 from lvs_runtime.sinks import SessionInfo
-from lvs_runtime.view.web import PageServer, hub
+from lvs_runtime.view.web import PageServer, hub, stream
 
 TOKEN = "0123456789abcdef"
 
@@ -285,3 +287,89 @@ def test_the_network_address_is_printed_with_the_token(capsys) -> None:
         assert "0.0.0.0" not in printed.err
     finally:
         sink.close()
+
+
+def read_parts(port: int, count: int, path: str = "/stream.mjpg", **headers: str) -> list[bytes]:
+    """JPEGs of the multipart stream, as a plain program reads them."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        assert response.status == 200
+        kind, _, boundary = response.headers["Content-Type"].partition("; boundary=")
+        assert kind == "multipart/x-mixed-replace"
+        assert response.readline() == f"--{boundary}\r\n".encode()
+        parts = []
+        while len(parts) < count:
+            length = 0
+            while (line := response.readline()) not in (b"\r\n", b""):
+                name, _, value = line.decode().partition(":")
+                length = int(value) if name.lower() == "content-length" else length
+            if not length:
+                break  # the stream has ended
+            parts.append(response.read(length))
+            assert response.readline() == b"\r\n"
+            assert response.readline() == f"--{boundary}\r\n".encode()
+        return parts
+    finally:
+        connection.close()
+
+
+def mean_colour(jpeg: bytes) -> Any:
+    import av
+
+    with av.open(io.BytesIO(jpeg)) as container:
+        return next(container.decode(video=0)).to_ndarray(format="bgr24").reshape(-1, 3).mean(axis=0)
+
+
+def test_pictures_without_javascript(feed) -> None:
+    feeder = feed()
+    port = feeder.sink.server.port
+    parts = read_parts(port, 8)
+    assert len(set(parts)) == 8, "newest pictures, each once"
+    assert all(one[:2] == b"\xff\xd8" for one in parts)
+    shot = urllib.request.urlopen(feeder.url + "snapshot.jpg", timeout=60)
+    assert shot.headers["Content-Type"] == "image/jpeg"
+    colour = mean_colour(shot.read())
+    assert np.ptp(colour) > 8, "the heat is drawn in"
+    until(lambda: not feeder.sink.server.has_streams)  # nobody looks: nothing is drawn
+
+
+def test_streams_and_snapshots_ask_for_the_token_too(feed) -> None:
+    feeder = feed(token=TOKEN)
+    port = feeder.sink.server.port
+    for path in ("/stream.mjpg", "/snapshot.jpg"):
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10)
+    assert len(read_parts(port, 2, f"/stream.mjpg?token={TOKEN}")) == 2
+    assert len(read_parts(port, 1, Authorization=f"Bearer {TOKEN}")) == 1
+    urllib.request.urlopen(f"http://127.0.0.1:{port}/snapshot.jpg?token={TOKEN}", timeout=60)
+
+
+def test_a_silent_source_is_grey_in_the_stream_and_gives_no_snapshot(feed, monkeypatch) -> None:
+    monkeypatch.setattr(stream, "STALLED_S", 0.3)
+    monkeypatch.setattr(stream, "SNAPSHOT_S", 0.3)
+    feeder = feed()
+    read_parts(feeder.sink.server.port, 1)
+    feeder.pause.set()
+    time.sleep(0.3)
+    (stale,) = read_parts(feeder.sink.server.port, 1)
+    assert np.ptp(mean_colour(stale)) < 2
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        urllib.request.urlopen(feeder.url + "snapshot.jpg", timeout=60)
+
+
+def test_a_stream_that_reads_nothing_holds_nobody_up_and_the_end_is_shown(feed) -> None:
+    feeder = feed(max_viewers=2)
+    port = feeder.sink.server.port
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as stuck:
+        stuck.sendall(f"GET /stream.mjpg HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+        until(lambda: feeder.sink.server.state()["counters"]["streams"] == 1)
+        assert len(read_parts(port, 20)) == 20
+        until(lambda: feeder.sink.server.state()["counters"]["streams"] == 1)
+        with live(feeder.url), pytest.raises(urllib.error.HTTPError, match="503"):  # both places are taken
+            urllib.request.urlopen(feeder.url + "stream.mjpg", timeout=10)
+    until(lambda: feeder.sink.server.state()["counters"]["streams"] == 0)
+    threading.Timer(0.3, feeder.sink.server.stop).start()
+    parts = read_parts(port, 100_000)
+    assert np.ptp(mean_colour(parts[-1])) < 2

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from . import messages
+from .stream import PictureStreams
 
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
@@ -87,14 +88,23 @@ class Viewer:
 class Hub:
     """All viewers of one session, at most `max_viewers`."""
 
-    def __init__(self, max_viewers: int, hello: Callable[[], str]) -> None:
+    def __init__(
+        self, max_viewers: int, hello: Callable[[], str], stale: Callable[[str], bytes | None] = lambda _: None
+    ) -> None:
+        """`hello()`: first message to each page. `stale(reason)`: see `PictureStreams`."""
         self.max_viewers = max_viewers
+        self.streams = PictureStreams(stale)
         self.viewers: set[Viewer] = set()
         self.refused = 0
         self.let_go = 0  # slow or sleeping viewers that were disconnected
         self._hello = hello
         self._places_taken = 0
         self._ended = False
+
+    @property
+    def watching(self) -> int:
+        """Open pages and streams."""
+        return len(self.viewers) + len(self.streams)
 
     def take_place(self) -> bool:
         """Reserve a place for one more viewer, to be given back; when all are taken, the refusal is counted."""
@@ -141,6 +151,7 @@ class Hub:
     def end(self) -> None:
         """Tell every viewer that the session is over; `serve` then closes them."""
         self._ended = True
+        self.streams.end()
         for one in self.viewers:
             one.wake()
 
@@ -155,7 +166,7 @@ class Hub:
                 return
             if now - told_at >= _VIEWER_EVERY_S:
                 told_at = now
-                await one.send_text(messages.viewer(one.skipped, one.screen_ms, len(self.viewers)))
+                await one.send_text(messages.viewer(one.skipped, one.screen_ms, self.watching))
         await one.send_text(messages.end())
 
 

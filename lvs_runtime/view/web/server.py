@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _FPS_WINDOW_NS = 2_000_000_000
+_SEND_BUFFER_BYTES = 128 * 1024  # a stream's pictures must not grow old in the kernel's megabytes
+_STUCK_MS = 10_000
 
 
 class PageServer:
@@ -45,6 +47,9 @@ class PageServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._ready = threading.Event()
+        self.stale: Callable[[str], bytes | None] = lambda reason: (
+            None
+        )  # set before `start`: the last picture as an old one
 
     @property
     def url(self) -> str:
@@ -55,8 +60,13 @@ class PageServer:
 
     @property
     def has_viewers(self) -> bool:
-        """Somebody looks: only then is a picture worth encoding."""
+        """A page is open: only then is a picture worth encoding."""
         return bool(self._hub.viewers)
+
+    @property
+    def has_streams(self) -> bool:
+        """A stream or snapshot waits: only then is a picture worth drawing."""
+        return self._hub.streams.wanted
 
     def start(self, info: SessionInfo, timeout_s: float = 5.0) -> None:
         """Bind and serve. Raises `SinkError` when the port is taken (with a free one) or a package is missing."""
@@ -70,7 +80,7 @@ class PageServer:
             raise SinkError(f"live page: {error.name} is not installed. Run: pip install 'lvs[web]'") from error
         self._info = info
         listener = self._bind()
-        self._hub = Hub(self.max_viewers, lambda: messages.hello(info))
+        self._hub = Hub(self.max_viewers, lambda: messages.hello(info), self.stale)
         config = uvicorn.Config(
             make_app(self._hub, Guard(self.token), self.state),
             log_config=None,
@@ -89,8 +99,8 @@ class PageServer:
         if not self._ready.wait(timeout_s) or self._loop is None:
             raise SinkError(f"live page: the server did not start within {timeout_s:g} s")
 
-    def publish(self, result: Result, jpeg: bytes | None) -> None:
-        """The newest result; `jpeg` is its picture, or None while nobody looks."""
+    def publish(self, result: Result, jpeg: bytes | None, drawn: bytes | None = None) -> None:
+        """The newest result; `jpeg` its picture and `drawn` the annotated one, or None while nobody looks."""
         now_ns = time.monotonic_ns()
         self._results += 1
         self._arrivals.append(now_ns)
@@ -100,6 +110,8 @@ class PageServer:
         if jpeg is not None:
             message = messages.picture(messages.result_fields(result, self._base_ns, self.fps), jpeg)
             self._call(self._hub.picture, message, result.capture_ns)
+        if drawn is not None:
+            self._call(self._hub.streams.picture, drawn)
 
     def publish_sound(self, end_ns: int, bands: bytes) -> None:
         """One column of the sound strip."""
@@ -124,6 +136,8 @@ class PageServer:
                 "fps": round(self.fps, 2),
                 "seconds_since_result": since_s,
                 "viewers": len(self._hub.viewers),
+                "streams": len(self._hub.streams),
+                "stream_pictures_skipped": self._hub.streams.skipped,
                 "viewers_refused": self._hub.refused,
                 "viewers_let_go": self._hub.let_go,
             },
@@ -135,7 +149,9 @@ class PageServer:
             return True
         self._call(self._hub.end)
         until = time.monotonic() + min(1.0, timeout_s / 2)
-        while self.has_viewers and time.monotonic() < until:  # the farewell goes out before uvicorn closes the sockets
+        while (
+            self._hub.watching and time.monotonic() < until
+        ):  # the farewell goes out before uvicorn closes the sockets
             time.sleep(0.01)
         self._server.should_exit = True
         self._thread.join(timeout_s)
@@ -172,6 +188,9 @@ class PageServer:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)  # accepted ones inherit both
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: who takes nothing for so long is disconnected
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STUCK_MS)
         try:
             listener.bind((self.host, self.port))
         except OSError as error:
