@@ -104,9 +104,9 @@ def _frames_line(frames: dict[str, Any]) -> str:
     over = frames["over_deadline_share"]
     return (
         f"frames: offered {frames['offered']}, processed {frames['processed']}, dropped {frames['dropped']} "
-        f"({reasons}), in flight {frames['in_flight_at_end']}; late (over {frames['deadline_ms']:g} ms) "
-        f"{frames['late']}; longest gap {frames['max_gap_ms']:.0f} ms; newest result over the deadline "
-        f"{'n/a' if over is None else f'{100 * over:.1f} %'} of the time"
+        f"({reasons}), in flight {frames['in_flight_at_end']}\n"
+        f"late (over {frames['deadline_ms']:g} ms) {frames['late']}; longest gap {frames['max_gap_ms']:.0f} ms; "
+        f"newest result over the deadline {'n/a' if over is None else f'{100 * over:.1f} %'} of the time"
     )
 
 
