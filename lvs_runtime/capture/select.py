@@ -32,33 +32,48 @@ def make_sources(
     Two media sources become one, so that sound and picture stay together whatever the pace.
     """
     own_sound = mic.kind == "camera"
-    picture: Source | None = None
-    if camera.kind == "device":
-        picture = _camera(camera.value, size_px, fps)
-    elif camera.kind == "stream":
-        picture = MediaStream(camera.value, make_clock, sound=own_sound)
-    elif camera.kind == "file":
-        picture = MediaFile(camera.value, sound=own_sound)
-    elif camera.kind == "synthetic":
-        picture = SyntheticSource(int(camera.value), size_px, fps, sound=own_sound)
-    elif camera.kind == "images":
-        picture = ImageFolder(camera.value, camera.fps or 15.0)
-    elif camera.kind != "push":
-        raise ConfigError(f"camera: unknown kind {camera.kind}")
+    if camera.kind == "bus" and (own_sound or mic.kind in ("bus", "none")):
+        from ..buses.sources import make_bus_sources
+
+        return make_bus_sources(camera.value, mic.value or None, own_sound)
+    picture = _picture(camera, own_sound, make_clock, size_px, fps)
     sound: Source | None = None
     if mic.kind == "device":
         sound = Microphone(mic.value, mic_rate_hz, quiet)
     elif mic.kind == "file":
         sound = MediaFile(mic.value, picture=False)
+    elif mic.kind == "bus":
+        sound = _bus(None, mic.value)
     if picture is not None and sound is not None and not picture.is_live and not sound.is_live:
         return [MergedSource(picture, sound)]
     return [source for source in (picture, sound) if source is not None]
 
 
-def _camera(device: str, size_px: tuple[int, int] | None, fps: float | None) -> Source:
-    """OpenCV where it imports: it also knows macOS and Windows. The lean installation has PyAV alone."""
-    try:
-        import cv2  # noqa: F401
-    except ImportError:
-        return AvCamera(device, size_px, fps)
-    return Camera(device, size_px, fps)
+def _picture(
+    camera: SourceRef,
+    own_sound: bool,
+    make_clock: Callable[[], PtsClock],
+    size_px: tuple[int, int] | None,
+    fps: float | None,
+) -> Source | None:
+    if camera.kind == "device":
+        return Camera(camera.value, size_px, fps)
+    if camera.kind == "stream":
+        return MediaStream(camera.value, make_clock, sound=own_sound)
+    if camera.kind == "file":
+        return MediaFile(camera.value, sound=own_sound)
+    if camera.kind == "synthetic":
+        return SyntheticSource(int(camera.value), size_px, fps, sound=own_sound)
+    if camera.kind == "images":
+        return ImageFolder(camera.value, camera.fps or 15.0)
+    if camera.kind == "bus":
+        return _bus(camera.value, None)
+    if camera.kind != "push":
+        raise ConfigError(f"camera: unknown kind {camera.kind}")
+    return None
+
+
+def _bus(camera: str | None, mic: str | None) -> Source:
+    from ..buses.sources import make_bus_sources
+
+    return make_bus_sources(camera, mic, own_sound=False)[0]

@@ -7,13 +7,19 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..buses.spec import parse_bus
 from ..errors import ConfigError
 
 STREAM_SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "tcp")
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac")
-CAMERA_FORMS = "0, /dev/video0, FILE, rtsp://..., http://..., udp://..., images:FOLDER@FPS, synthetic:SEED"
-MIC_FORMS = "default, NAME, INDEX, none, camera (the file's or stream's own sound), FILE.wav"
-_OWN_SCHEMES = ("synthetic", "images", *STREAM_SCHEMES)
+CAMERA_FORMS = "0, /dev/video0, FILE, rtsp://..., http://..., udp://..., images:FOLDER@FPS, synthetic:SEED" + (
+    ", mcap:FILE[#TOPIC], dds:/TOPIC, ros2:/TOPIC, zenoh:KEY"
+)
+MIC_FORMS = "default, NAME, INDEX, none, camera (the file's or stream's own sound), FILE.wav" + (
+    ", mcap:FILE#TOPIC, dds:/TOPIC, ros2:/TOPIC, zenoh:KEY"
+)
+BUS_SOURCES = ("mcap", "dds", "ros2", "zenoh")
+_OWN_SCHEMES = ("synthetic", "images", *STREAM_SCHEMES, *BUS_SOURCES)
 _WORDS = ("default", "none", "camera")
 
 
@@ -21,7 +27,7 @@ _WORDS = ("default", "none", "camera")
 class SourceRef:
     """A parsed source: its `kind` and the `value` that the kind needs."""
 
-    kind: str  # camera: device | file | stream | synthetic | images | push; mic: device | file | camera | none | push
+    kind: str  # camera: device | file | stream | synthetic | images | bus | push; mic: device | file | bus | camera | none | push
     value: str
     fps: float | None = None  # images:FOLDER@FPS
     text: str = ""  # as written, secrets removed
@@ -50,6 +56,9 @@ def parse_camera(text: str) -> SourceRef:
         return _synthetic(rest, shown)
     if colon and scheme == "images":
         return _images(rest, shown)
+    if colon and scheme in BUS_SOURCES:
+        parse_bus(text, "--camera")
+        return SourceRef("bus", text, text=shown)
     if _looks_like_scheme(text):
         near = difflib.get_close_matches(scheme, _OWN_SCHEMES, n=1)
         hint = f" Did you mean {near[0]}:?" if near else ""
@@ -60,7 +69,7 @@ def parse_camera(text: str) -> SourceRef:
 def parse_mic(text: str | None, camera: SourceRef) -> SourceRef:
     """The microphone that `text` names. None: the own sound of a file or drawn world, else the default microphone."""
     if text is None:
-        own = camera.kind in ("file", "synthetic")
+        own = camera.kind in ("file", "synthetic") or camera.value.startswith("mcap:")
         text = "camera" if own else {"push": "push", "images": "none", "stream": "camera"}.get(camera.kind, "default")
     if text == "camera" and camera.kind in ("device", "images", "push"):
         raise ConfigError(f"--mic camera: {camera.text} has no sound of its own. Possible: {MIC_FORMS}")
@@ -68,6 +77,9 @@ def parse_mic(text: str | None, camera: SourceRef) -> SourceRef:
         raise ConfigError(f"--mic: nothing given. Possible: {MIC_FORMS}")
     if text in ("none", "camera", "push"):
         return SourceRef(text, "", text=text)
+    if text.partition(":")[0] in BUS_SOURCES and ":" in text:
+        parse_bus(text, "--mic")
+        return SourceRef("bus", text, text=text)
     if Path(text).suffix.lower() in SOUND_SUFFIXES or "/" in text or Path(text).is_file():
         return SourceRef("file", text, text=text)
     if text not in _WORDS and (near := difflib.get_close_matches(text, _WORDS, n=1, cutoff=0.8)):
