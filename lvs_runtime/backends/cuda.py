@@ -78,7 +78,6 @@ class Cuda:
         """What was recorded, ready for `cudaGraphLaunch`."""
         return self.call("cudaGraphInstantiate", self.call("cudaStreamEndCapture", stream), 0)
 
-    def empty(self, shape: tuple[int, ...], dtype: str) -> tuple[int, int]:
-        """(address, bytes) of new memory on the GPU for an array of that shape."""
-        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        return int(self.call("cudaMalloc", size)), size
+    def empty(self, shape: tuple[int, ...], dtype: str) -> int:
+        """Address of new memory on the GPU for an array of that shape."""
+        return int(self.call("cudaMalloc", int(np.prod(shape)) * np.dtype(dtype).itemsize))

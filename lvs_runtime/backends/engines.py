@@ -172,11 +172,15 @@ def _add_profile(builder: Any, network: Any, config: Any, sample_rate: int) -> N
         if -1 not in shape:
             continue
         profile = builder.create_optimization_profile()
-        lengths = (round(seconds * sample_rate) for seconds in SECONDS)
-        limits = zip(BATCHES, lengths, strict=True)  # the first axis is the batch, any other that varies is the sound
-        sizes = (tuple((n if i else b) if d == -1 else d for i, d in enumerate(shape)) for b, n in limits)
-        profile.set_shape(tensor.name, *sizes)
+        limits = zip(BATCHES, (round(seconds * sample_rate) for seconds in SECONDS), strict=True)
+        profile.set_shape(tensor.name, *(varied(shape, batch, length) for batch, length in limits))
         config.add_optimization_profile(profile)
+
+
+def varied(shape: tuple[int | str, ...], batch: int, length: int) -> tuple[int, ...]:
+    """`shape` with what may vary (-1 or a name) put in: the batch on the first axis, the sound's length elsewhere."""
+    free = [n if isinstance(n, int) and n != -1 else None for n in shape]
+    return tuple(n if n is not None else length if index else batch for index, n in enumerate(free))
 
 
 def key(facts: dict[str, Any]) -> str:

@@ -109,16 +109,15 @@ class EngineGraph:
         self._jit_name = jit_cache
         self._context = self._make_context()
         self._stream = cuda.call("cudaStreamCreate")
-        given = tuple(n if isinstance(n, int) else longest for n in part.only_input.shape)
-        self._output_shape = tuple(n if isinstance(n, int) else given[0] for n in part.output.shape)
-        self._input, _ = cuda.empty(given, part.only_input.dtype)
-        self._output, _ = cuda.empty(self._output_shape, "float32")
+        most = engines.BATCHES[-1]
+        self._input = cuda.empty(engines.varied(part.only_input.shape, most, longest), part.only_input.dtype)
+        self._output = cuda.empty(engines.varied(part.output.shape, most, longest), "float32")
         self.formats = self._inspect()
 
     def run(self, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """One inference of an input of the part's type and shape."""
         source = np.ascontiguousarray(array)
-        output = np.empty(self._output_shape, np.float32)
+        output = np.empty(engines.varied(self._part.output.shape, len(source), 0), np.float32)
         with self._lock:
             self._cuda.copy_in(self._input, source, self._stream)
             if self._recorded is None:

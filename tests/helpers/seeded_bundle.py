@@ -70,18 +70,18 @@ def unit(vectors, axis):
     return vectors / np.maximum(np.sqrt((vectors**2).sum(axis=axis, keepdims=True)), 1e-12)
 
 
-def write(folder, precision="fp32", num_samples=NUM_SAMPLES):
-    """The bundle in `folder`; `num_samples` may be a name: then the sound's length may vary."""
+def write(folder, precision="fp32", num_samples=NUM_SAMPLES, batch=1):
+    """The bundle in `folder`; names for `num_samples` or `batch` (of pictures): then these may vary."""
     folder.mkdir(parents=True, exist_ok=True)
-    graphs = {"image.onnx": image_graph(precision), "audio.onnx": audio_graph(num_samples)}
+    graphs = {"image.onnx": image_graph(precision, batch), "audio.onnx": audio_graph(num_samples)}
     for name, data in graphs.items():
         (folder / name).write_bytes(data)
     parts = {
         "image": {
             "file": "image.onnx",
             "precision": precision,
-            "input": {"name": "image", "dtype": "uint8", "shape": [1, 224, 224, 3]},
-            "output": {"name": "image_embedding", "shape": [1, 512, 14, 14]},
+            "input": {"name": "image", "dtype": "uint8", "shape": [batch, 224, 224, 3]},
+            "output": {"name": "image_embedding", "shape": [batch, 512, 14, 14]},
         },
         "audio": {
             "file": "audio.onnx",
@@ -103,7 +103,7 @@ def write(folder, precision="fp32", num_samples=NUM_SAMPLES):
     return folder
 
 
-def image_graph(precision):
+def image_graph(precision, batch):
     from onnx import TensorProto, helper
 
     node, w = helper.make_node, weights()
@@ -140,7 +140,8 @@ def image_graph(precision):
         node("Cast", ["positive"], ["raw"], to=TensorProto.FLOAT),
         *unit_nodes("raw", "image_embedding"),
     ]
-    return model(nodes, ("image", TensorProto.UINT8, [1, 224, 224, 3]), "image_embedding", [1, 512, 14, 14], constants)
+    spec = ("image", TensorProto.UINT8, [batch, 224, 224, 3])
+    return model(nodes, spec, "image_embedding", [batch, 512, 14, 14], constants)
 
 
 def audio_graph(num_samples):

@@ -169,6 +169,18 @@ def test_any_length_of_sound(device, bundles):
     opened.close()
 
 
+def test_pictures_at_once_get_what_each_gets(device, tmp_path):
+    localizer = Localizer.from_bundle(seeded.write(tmp_path / "batch", batch="batch"), device, threads=1)
+    pictures = [picture for picture, _ in seeded.clips(5)]
+    together = localizer.backend.run("image", np.stack(pictures))
+    assert together.shape == (5, 512, 14, 14)
+    alone = np.concatenate([localizer.backend.run("image", picture[None]) for picture in pictures])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+    frames = [np.ascontiguousarray(picture[..., ::-1]) for picture in pictures]  # BGR, already of the network's size
+    np.testing.assert_allclose(localizer.embed_images(frames), alone, atol=1e-6)
+    localizer.close()
+
+
 def test_several_threads_get_what_one_gets(backend):
     clips = seeded.clips(6)
     images = [backend.run("image", picture[None]) for picture, _ in clips]

@@ -93,6 +93,12 @@ def test_facts_that_must_agree():
     assert "gpu 'not stated', here 'NVIDIA L4'" in engines.differences({}, full)
 
 
+def test_what_may_vary_is_filled_in():
+    assert engines.varied(("batch", 224, 224, 3), 32, 7) == (32, 224, 224, 3)
+    assert engines.varied((1, "num_samples"), 32, 7) == (1, 7)
+    assert engines.varied((-1, -1), 32, 7) == (32, 7)
+
+
 def test_golden_maps_on_the_fake_gpu(fake, folder):
     """The whole way but for NVIDIA's part of it, twice: the second inference replays the recorded CUDA graph."""
     cuda, trt = fake()
@@ -122,6 +128,15 @@ def test_sound_of_any_length_on_the_fake_gpu(fake, tmp_path):
     assert cuda.launches == 0  # a recorded graph has one shape
     with pytest.raises(DeviceError, match=r"not built for an input of shape \[1, 7999\]"):
         backend.run("audio", sound[None, :7_999])
+
+
+def test_a_batch_on_the_fake_gpu(fake, tmp_path):
+    fake()
+    backend = open_backend(Bundle.open(seeded.write(tmp_path / "b", batch="batch")), "tensorrt")
+    pictures = np.stack([picture for picture, _ in seeded.clips(32)])
+    together = backend.run("image", pictures)
+    assert together.shape == (32, 512, 14, 14)
+    np.testing.assert_allclose(together[7:8], backend.run("image", pictures[7:8]), atol=1e-6)
 
 
 def test_callers_of_several_threads_wait_for_each_other(fake, folder):
