@@ -57,7 +57,7 @@ def _picture(
     fps: float | None,
 ) -> Source | None:
     if camera.kind == "device":
-        return Camera(camera.value, size_px, fps)
+        return _camera(camera.value, size_px, fps)
     if camera.kind == "stream":
         return MediaStream(camera.value, make_clock, sound=own_sound)
     if camera.kind == "file":
@@ -71,6 +71,15 @@ def _picture(
     if camera.kind != "push":
         raise ConfigError(f"camera: unknown kind {camera.kind}")
     return None
+
+
+def _camera(device: str, size_px: tuple[int, int] | None, fps: float | None) -> Source:
+    """OpenCV where it imports: it also knows macOS and Windows. The lean installation has PyAV alone."""
+    try:
+        import cv2  # noqa: F401
+    except ImportError:
+        return AvCamera(device, size_px, fps)
+    return Camera(device, size_px, fps)
 
 
 def _bus(camera: str | None, mic: str | None) -> Source:

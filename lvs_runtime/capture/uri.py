@@ -27,7 +27,7 @@ _WORDS = ("default", "none", "camera")
 class SourceRef:
     """A parsed source: its `kind` and the `value` that the kind needs."""
 
-    kind: str  # camera: device | file | stream | synthetic | images | bus | push; mic: device | file | bus | camera | none | push
+    kind: str  # camera: device | file | stream | synthetic | images | bus | push; mic: device | file | bus | camera...
     value: str
     fps: float | None = None  # images:FOLDER@FPS
     text: str = ""  # as written, secrets removed
