@@ -17,6 +17,7 @@ from .common import EXIT_LOST, EXIT_OK, run_cli
 
 if TYPE_CHECKING:
     from ..live.session import LiveSession
+    from ..results import Result
     from .live_report import Reporter
 
 
@@ -31,13 +32,19 @@ class Live:
     """
 
     camera: str = "0"
-    """0, /dev/video0, FILE, rtsp://..., http://..., udp://..., images:FOLDER@FPS, synthetic:SEED."""
+    """0, /dev/video0, FILE, rtsp://..., http://..., udp://..., images:FOLDER@FPS, synthetic:SEED, mcap:FILE[#TOPIC],
+    dds:/TOPIC, ros2:/TOPIC, zenoh:KEY."""
     mic: str | None = None
     """default, NAME, INDEX, FILE.wav, camera (own sound of a file or stream), none. Unset: own sound, else default."""
     sink: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """window, web[:PORT], OUT.mp4, jsonl:PATH, jsonl:-, images:FOLDER[@SECONDS]. Unset: a window, else the web page."""
+    """window, web[:PORT], OUT.mp4, jsonl:PATH, jsonl:-, images:FOLDER[@SECONDS], mqtt://HOST/TOPIC, zenoh:KEY, zmq:PORT,
+    dds:/TOPIC, ros2:/TOPIC, foxglove:PORT, mcap:FILE (docs/robots.md). Unset: a window, else the web page."""
     web_host: str = "127.0.0.1"
     """Address the page listens on; one that others can reach demands LVS_WEB_TOKEN in the environment."""
+    camera_info: Path | None = None
+    """Calibration of the camera (ROS or OpenCV YAML): results then carry bearings and tracks."""
+    hfov: float | None = None
+    """Instead of a calibration: the horizontal field of view, degrees."""
     bundle: Path | None = None
     """Folder of a model bundle (default: the shipped one)."""
     device: str = "cpu"
@@ -107,6 +114,7 @@ def live(args: Live) -> int:
         seconds=args.seconds,
         max_reconnects=args.max_reconnects,
         quiet=not args.debug,
+        annotate=_geometry(args),
     )
     if args.stats is not None and not args.stats > 0:
         raise ConfigError(f"--stats {args.stats}: want a number of seconds above 0")
@@ -147,6 +155,22 @@ def parse_resolution(text: str | None) -> tuple[int, int] | None:
     if not (x and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         raise ConfigError(f"--resolution {text}: want WIDTHxHEIGHT, e.g. 640x480")
     return int(width), int(height)
+
+
+def _geometry(args: Live) -> Callable[[Result], Result] | None:
+    """Bearings and tracks, where the command line says how the camera sees."""
+    if args.camera_info is not None and args.hfov is not None:
+        raise ConfigError("--camera-info and --hfov: both say how the camera sees; give one")
+    from ..geometry import CameraModel, load_camera
+    from ..tracks import SourceTracker
+
+    if args.camera_info is not None:
+        return SourceTracker(load_camera(args.camera_info)).annotate
+    hfov = args.hfov
+    if hfov is None:
+        return None
+    CameraModel.from_hfov(hfov, (640, 480))  # a wrong angle is said before anything opens
+    return SourceTracker(lambda size_px: CameraModel.from_hfov(hfov, size_px)).annotate
 
 
 def _open_sinks(specs: list[str], web_host: str) -> list[Any]:
