@@ -37,8 +37,8 @@ class Live:
     mic: str | None = None
     """default, NAME, INDEX, FILE.wav, camera (own sound of a file or stream), none. Unset: own sound, else default."""
     sink: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """window, web[:PORT], OUT.mp4, jsonl:PATH, jsonl:-, images:FOLDER[@SECONDS], mqtt://HOST/TOPIC, zenoh:KEY, zmq:PORT,
-    dds:/TOPIC, ros2:/TOPIC, foxglove:PORT, mcap:FILE (docs/robots.md). Unset: a window, else the web page."""
+    """window, web[:PORT], OUT.mp4, jsonl:PATH, jsonl:-, images:FOLDER[@SECONDS], mqtt://HOST/TOPIC, zenoh:KEY,
+    zmq:PORT, dds:/TOPIC, ros2:/TOPIC, foxglove:PORT, mcap:FILE (docs/robots.md). Unset: a window, else the web page."""
     web_host: str = "127.0.0.1"
     """Address the page listens on; one that others can reach demands LVS_WEB_TOKEN in the environment."""
     camera_info: Path | None = None
