@@ -71,6 +71,12 @@ class Live:
     """Sample rate to open the microphone at (default: 48000, else its own)."""
     av_offset_ms: float = 0.0
     """Added to every sound stamp: positive when the sound seems to come too early."""
+    smoothing: Literal["one-euro", "exponential", "off"] | None = None
+    """Of the map over time, without waiting for anything (default: one-euro)."""
+    record: Path | None = None
+    """Keep everything that comes in (frames, sound, stamps) in this new folder, for --replay."""
+    replay: Path | None = None
+    """Play what --record kept instead of a camera and microphone: the same bundle gives the same results."""
     max_reconnects: int | None = None
     """Give up a lost camera or microphone after so many tries (default: never)."""
     list_devices: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -113,6 +119,9 @@ def live(args: Live) -> int:
         av_offset_ms=args.av_offset_ms,
         seconds=args.seconds,
         max_reconnects=args.max_reconnects,
+        smoothing=args.smoothing,
+        record=args.record,
+        replay=args.replay,
         quiet=not args.debug,
         annotate=_geometry(args),
     )

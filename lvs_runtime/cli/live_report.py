@@ -65,7 +65,11 @@ class Reporter:
             if session.policy != "all":
                 rate = f"{o.audio_rate_hz:g} times a second" if o.audio_rate_hz else "as often as time allows with"
                 how = f"latest: the newest frame, {rate} {session.window_s:g} s of sound up to it"
+            if session.options.replay is not None:
+                how = f"as recorded, {session.window_s:g} s of sound"
             self.note(f"model      {model.bundle.name}, {model.precision} on {model.provider}; policy {how}")
+        for text in session.notes:
+            self.note(text)
 
     def counters(self, stats: SessionStats) -> None:
         """One line while it runs."""
@@ -83,6 +87,12 @@ class Reporter:
             self.note(line)
         if s.slipped_s > 0.5:
             self.note(f"the file was played {s.slipped_s:.1f} s slower than 1x: this machine was too busy for it")
+        if session.options.record is not None:
+            self.note(
+                f"recorded in {session.options.record}; play it again: lvs-live --replay {session.options.record}"
+            )
+        if session.not_replayed:
+            self.note(f"replay: {session.not_replayed} results could not be made again: their frames were not recorded")
         for name, count in sorted(s.reconnects.items()):
             self.note(f"{name} was lost and opened again {count} times")
         for error in session.sink_errors:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from ..gate import SILENCE_DBFS, AudibleGate, level_dbfs
 from ..localizer import Localizer
@@ -13,6 +14,7 @@ from ..results import AudioWindow, DropReason, Result, VideoFrame
 from . import flags as names
 from .flags import Flags
 from .hearing import Ears, Heard, Hearing
+from .smoothing import Smoother
 from .stats import StatsCollector
 
 _LEVEL_S = 0.5
@@ -27,10 +29,14 @@ class Offered:
 
 
 class Inference:
-    """Not thread-safe: belongs to the inference thread (the gate has a memory)."""
+    """Not thread-safe: belongs to the inference thread (gate and smoother have a memory)."""
 
-    def __init__(self, localizer: Localizer, ears: Ears, stats: StatsCollector, flags: Flags) -> None:
+    def __init__(
+        self, localizer: Localizer, ears: Ears, smoother: Smoother, stats: StatsCollector, flags: Flags
+    ) -> None:
         self._localizer, self._ears, self._stats, self._flags = localizer, ears, stats, flags
+        self._smoother = smoother
+        self._size_px = (0, 0)
         self._grid = localizer.bundle.image.grid
         thresholds = localizer.thresholds
         self._gate = AudibleGate(thresholds["audible_on_dbfs"], thresholds["audible_off_dbfs"])
@@ -48,18 +54,15 @@ class Inference:
         level = _level(hearing.window) if hearing else SILENCE_DBFS
         audible = self._gate.update(level)
         heard_ns = time.monotonic_ns()
-        if hearing:
-            similarity_map = self._localizer.similarity(image_embedding, hearing.embedding)
-        else:
-            similarity_map = np.zeros((self._grid, self._grid), np.float32)
-            self._stats.drop(DropReason.NO_AUDIO)
+        size_px = (frame.image_bgr.shape[1], frame.image_bgr.shape[0])
+        similarity_map = self._similarity(image_embedding, hearing, audible, size_px, frame.capture_ns)
         head_ns = time.monotonic_ns()
         window = hearing.window if hearing else None
         if window is not None and window.gap_samples:
             self._stats.drop(DropReason.AUDIO_GAP)
         result = self._localizer.result(
             similarity_map,
-            (frame.image_bgr.shape[1], frame.image_bgr.shape[0]),
+            size_px,
             level,
             audible=audible and hearing is not None,
             frame_index=frame.index,
@@ -85,6 +88,23 @@ class Inference:
         # result is handed over with is the time since the frame was due.
         shift_ns = offered.due_ns - frame.capture_ns
         return replace(result, output_ns=result.output_ns - shift_ns), heard
+
+    def _similarity(
+        self,
+        image_embedding: npt.NDArray[np.float32],
+        hearing: Hearing | None,
+        audible: bool,
+        size_px: tuple[int, int],
+        stamp_ns: int,
+    ) -> npt.NDArray[np.float32]:
+        """The map, smoothed while one picture goes on and something sounds."""
+        if not (hearing and audible) or size_px != self._size_px:
+            self._smoother.reset()
+        self._size_px = size_px
+        if hearing is None:
+            self._stats.drop(DropReason.NO_AUDIO)
+            return np.zeros((self._grid, self._grid), np.float32)
+        return self._smoother.update(self._localizer.similarity(image_embedding, hearing.embedding), stamp_ns)
 
     def _conditions(self, hearing: Hearing | None) -> tuple[str, ...]:
         here = [] if hearing else [names.NO_AUDIO]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..capture.base import Source
 from ..errors import ConfigError
+from .smoothing import KINDS
 
 POLICIES = ("latest", "all")
 
@@ -25,12 +27,19 @@ class LiveOptions:
     av_offset_ms: float = 0.0  # added to every sound stamp
     seconds: float | None = None  # end after so much (of the file, or of time)
     max_reconnects: int | None = None  # tries after one loss of a live source; None: for ever
+    smoothing: str | None = None  # of the map: "one-euro" (None) | "exponential" | "off"
+    record: str | Path | None = None  # folder for everything that comes in, for `replay`; empty or not there yet
+    replay: str | Path | None = None  # such a folder instead of sources
     quiet: bool = False  # keep ALSA's chatter off stderr while a microphone opens (redirects fd 2 for that moment)
 
     def check(self) -> None:
         """Raise `ConfigError` on a value out of range."""
         if self.policy not in (None, *POLICIES):
             raise ConfigError(f"policy {self.policy!r}: want one of {', '.join(POLICIES)}")
+        if self.smoothing not in (None, *KINDS):
+            raise ConfigError(f"smoothing {self.smoothing!r}: want one of {', '.join(KINDS)}")
+        if self.record is not None and self.replay is not None:
+            raise ConfigError("record: a replay is recorded already; want one of the two")
         if self.audio_rate_hz is not None and not 0.1 <= self.audio_rate_hz <= 200:
             raise ConfigError(f"audio_rate_hz {self.audio_rate_hz}: want 0.1 to 200")
         if self.audio_seconds is not None and not 0.1 <= self.audio_seconds <= 20:

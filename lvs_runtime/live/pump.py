@@ -37,6 +37,29 @@ class Receiver(Protocol):
         """No more will come."""
 
 
+class Pump(Protocol):
+    """What a session starts, waits for and joins."""
+
+    role: str  # "camera" | "mic"
+    opened: threading.Event
+    go: threading.Event
+    error: LvsError | None
+
+    @property
+    def source(self) -> Source:
+        """What is played."""
+
+    @property
+    def slipped_s(self) -> float:
+        """Seconds by which a file was played slower than 1x."""
+
+    def start(self) -> None:
+        """Begin to open the source."""
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread; False when it is still stuck in its source."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PumpRules:
     """How a pump behaves."""

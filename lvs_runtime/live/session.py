@@ -27,24 +27,26 @@ from ..errors import ConfigError, LvsError
 from ..localizer import Localizer
 from ..results import DropReason, Result, VideoFrame
 from ..sinks import ResultSink
-from . import flags as names
 from . import sync
-from .audio_rate import EveryFrame, SpareTime
+from .audio_rate import AudioRate, EveryFrame, SpareTime
 from .flags import Flags
-from .health import PictureCheck
-from .hearing import Ears, SoundArrival
-from .inference import Inference, Offered
+from .hearing import Ears
+from .inference import Inference
+from .intake import Intake
 from .options import LiveOptions, decide_policy
 from .outputs import Outputs
 from .pts_clock import EnvelopePtsClock
-from .pump import PumpRules, SourcePump
+from .pump import Pump, PumpRules, SourcePump
+from .recording import Recorder, Replay, recording_facts
 from .slot import FrameSlot
+from .smoothing import KINDS, make_smoother
 from .startup import await_open, load_model, session_info
 from .stats import SessionStats, StatsCollector
 from .track import SoundTrack
 
 _LOG = logging.getLogger(__name__)
 _JOIN_S = 5.0
+_RECORD_CLOSE_S = 30.0  # what waits may be 64 MB for a slow disk
 
 
 class LiveSession:
@@ -87,6 +89,7 @@ class LiveSession:
         self.mic_ref = parse_mic(audio, self.camera_ref)
         self.localizer: Localizer | None = None
         self.policy = ""
+        self.notes: list[str] = []  # what the user should know about this run: a replay that may differ
         self.error: LvsError | None = None
         self.ended = threading.Event()
         self._model, self._device, self._threads = model, device, threads
@@ -95,11 +98,12 @@ class LiveSession:
         self._outputs = Outputs(sinks, on_result)
         self._annotate = annotate
         self._process = os.getpid()
-        self._track = SoundTrack(keep_s=30.0, offset_ms=self.options.av_offset_ms)
-        self._arrival = SoundArrival(self._track)
-        self._picture = PictureCheck()
-        self._pumps: list[SourcePump] = []
-        self._slot: FrameSlot[Offered] = FrameSlot()
+        self._intake = Intake(self._stats, self._flags, self._stop, self._outputs.put_sound, self._note_error)
+        self._intake.mic = self.mic_ref.text
+        self._intake.listen(SoundTrack(keep_s=30.0, offset_ms=self.options.av_offset_ms))
+        self._recorder = Recorder(Path(self.options.record)) if self.options.record else None
+        self._replay: Replay | None = None
+        self._pumps: list[Pump] = []
         self._thread: threading.Thread | None = None
         self._deadline_ns: int | None = None
         self._is_live = False
@@ -116,15 +120,7 @@ class LiveSession:
         if self._thread is not None:
             return self
         try:
-            sources = self._make_sources()
-            self.policy = decide_policy(self.options, sources)
-            self._is_live = not sources or any(s.has_picture and s.is_live for s in sources)
-            if self.policy == "all":
-                self._slot = FrameSlot(2 if self.options.paced else 1, lossless=True)
-            rules = PumpRules(
-                paced=self.options.paced, seconds=self.options.seconds, max_reconnects=self.options.max_reconnects
-            )
-            self._pumps = [SourcePump(s, self, self._stats, self._flags, self._stop, rules) for s in sources]
+            self._pumps = self._make_replay() if self.options.replay is not None else self._make_pumps()
             for pump in self._pumps:
                 pump.start()
             self.localizer = load_model(self._model, self._device, self._threads)  # while the devices open
@@ -152,12 +148,13 @@ class LiveSession:
             if self._closed is not None:
                 return self._closed
             self._stop.set()
-            self._stats.drop(DropReason.STOPPED, self._slot.close())
+            self._stats.drop(DropReason.STOPPED, self._intake.slot.close())
             self._outputs.results.finish()  # inference may be waiting for a caller who iterates no more
-            self._arrival.tell()
+            self._intake.arrival.tell()
             parts = [self._join_inference()]
             parts += [self._join_pump(pump) for pump in self._pumps]
             parts.append(self._outputs.close(self._completed))
+            parts.append(self._recorder is None or self._recorder.close(_RECORD_CLOSE_S))
             self.ended.set()
             self._closed = all(parts)
             return self._closed
@@ -199,16 +196,16 @@ class LiveSession:
         """Everything counted so far."""
         snapshot = self._stats.snapshot()
         drops = dict(snapshot.drops)
-        for reason, count in self._outputs.drops().items():
+        for reason, count in self._losses().items():
             drops[reason] = drops.get(reason, 0) + count
         return replace(
             snapshot,
             drops=drops,
             flags=self._flags.active(),
             flags_seen=self._flags.seen(),
-            audio_gaps=self._track.gaps,
-            clock_settled=self._track.settled,
-            drift_ppm=self._track.drift_ppm,
+            audio_gaps=self._intake.track.gaps,
+            clock_settled=self._intake.track.settled,
+            drift_ppm=self._intake.track.drift_ppm,
             slipped_s=max((pump.slipped_s for pump in self._pumps), default=0.0),
             sinks=self._outputs.describe(),
         )
@@ -218,6 +215,11 @@ class LiveSession:
         """Length of the audio window, seconds (0 before the model is there)."""
         own = self.localizer.bundle.live_seconds if self.localizer else 0.0
         return self.options.audio_seconds or own
+
+    @property
+    def not_replayed(self) -> int:
+        """Results of a replay whose frame the recorder had lost: from the first on, what follows may differ."""
+        return self._replay.missing if self._replay is not None else 0
 
     @property
     def ended_by_loss(self) -> bool:
@@ -231,8 +233,9 @@ class LiveSession:
 
     @property
     def sink_errors(self) -> list[LvsError]:
-        """Why sinks died during the session."""
-        return list(self._outputs.errors)
+        """Why sinks or the recorder died during the session."""
+        recorder = [self._recorder.error] if self._recorder and self._recorder.error else []
+        return [*self._outputs.errors, *recorder]
 
     # ---- data from the caller ----
 
@@ -254,7 +257,7 @@ class LiveSession:
             index, self._pushed = self._pushed, self._pushed + 1
         frame = VideoFrame(frame_bgr, now_ns if capture_ns is None else capture_ns, now_ns, index, "caller")
         frame = replace(frame, frame_id=frame_id, source_stamp_ns=source_stamp_ns)
-        self.take_frame(frame, frame.capture_ns)
+        self._intake.take_frame(frame, frame.capture_ns)
 
     def push_audio(self, samples: npt.NDArray[np.float32], sample_rate: int, capture_ns: int) -> None:
         """Sound (n,) or (n, channels) float in [-1, 1] whose first sample was taken at `capture_ns`. audio="push"."""
@@ -264,51 +267,35 @@ class LiveSession:
             mono = mono.mean(axis=1, dtype=np.float32)
         if mono.ndim != 1:
             raise ConfigError(f"push_audio: samples {np.shape(samples)}; want (n,) or (n, channels)")
-        self.take_sound(SoundBlock(samples=mono, sample_rate=sample_rate, start_ns=capture_ns))
+        self._intake.take_sound(SoundBlock(samples=mono, sample_rate=sample_rate, start_ns=capture_ns))
 
     def end_push(self) -> None:
         """No more frames will be pushed: what waits is still processed, then the session ends."""
-        self._slot.finish()
-
-    # ---- called by the pumps, in their threads ----
-
-    def take_frame(self, frame: VideoFrame, due_ns: int) -> None:
-        """Offer a frame to inference."""
-        self._stats.offer()
-        self._flags.put(names.OTHER_CLOCK, frame.stamp_source == "other_clock")
-        if self._is_live:
-            self._picture.add(frame.image_bgr, frame.capture_ns)
-            self._flags.put(names.FROZEN_PICTURE, self._picture.frozen)
-            self._flags.put(names.BLACK_PICTURE, self._picture.black)
-        lost = self._slot.put(Offered(frame, due_ns))
-        self._stats.drop(DropReason.STOPPED if self._slot.finished else DropReason.SUPERSEDED, lost)
-
-    def take_sound(self, block: SoundBlock) -> None:
-        """Add sound to the track and to the sinks."""
-        sound = self._track.add(block)
-        self._flags.put(names.MIC_DIGITAL_SILENCE, self._track.digital_silence)
-        if sound is not None:
-            self._outputs.put_sound(sound)
-            self._arrival.tell()
-        if self._track.dead:
-            raise SourceLost(f"--mic {self.mic_ref.text}: delivers digital zeros (muted, or its device is gone)")
-
-    def source_reopened(self, role: str) -> None:
-        """Start that side anew."""
-        if role == "mic" or len(self._pumps) == 1:
-            self._track.restart()
-        if role == "camera":
-            self._picture = PictureCheck()
-
-    def source_ended(self, role: str, error: LvsError | None) -> None:
-        """The end of the picture ends the session; the end of a sound file alone is flagged."""
-        self.error = self.error or error
-        if role == "camera" or error is not None:
-            self._slot.finish()
-        elif not self._stop.is_set():
-            self._flags.put(names.SOUND_ENDED, True)
+        self._intake.slot.finish()
 
     # ---- inside ----
+
+    def _make_pumps(self) -> list[Pump]:
+        o, sources = self.options, self._make_sources()
+        self.policy = decide_policy(o, sources)
+        self._is_live = not sources or any(s.has_picture and s.is_live for s in sources)
+        self._intake.watch_picture, self._intake.single = self._is_live, len(sources) == 1
+        if self.policy == "all":
+            self._intake.slot = FrameSlot(2 if o.paced else 1, lossless=True)
+        if self._recorder is not None:
+            self._recorder.open(lossless=self.policy == "all")
+            self._intake.recorder = self._recorder
+        rules = PumpRules(paced=o.paced, seconds=o.seconds, max_reconnects=o.max_reconnects)
+        return [SourcePump(s, self._intake, self._stats, self._flags, self._stop, rules) for s in sources]
+
+    def _make_replay(self) -> list[Pump]:
+        o = self.options
+        assert o.replay is not None
+        self._replay = replay = Replay.open(o.replay)
+        self.policy, self.mic_ref, self.options = "all", replay.mic_ref, replay.options(o)
+        self._intake.slot = FrameSlot(1, lossless=True)
+        self._intake.listen(SoundTrack(keep_s=30.0, offset_ms=self.options.av_offset_ms))
+        return [replay.pump(self._intake, self._stop, o.paced, o.seconds)]
 
     def _make_sources(self) -> list[Source]:
         if self._given is not None:
@@ -325,15 +312,19 @@ class LiveSession:
         )
 
     def _run(self, localizer: Localizer) -> None:
-        o = self.options
-        exact = self.policy == "all"
-        num_samples = round(self.window_s * self._track.ring.sample_rate)
-        rate = EveryFrame() if exact else SpareTime(o.audio_rate_hz)
-        patience = sync.EXACT if exact else sync.LIVE
-        ears = Ears(localizer, self._track, num_samples, self._stats, rate, self._arrival, patience)
-        info = session_info(localizer, self.sources, self.mic_ref, self._track.ring.sample_rate, self._is_live)
+        o, track, exact = self.options, self._intake.track, self.policy == "all"
+        num_samples = round(self.window_s * track.ring.sample_rate)
+        rate: AudioRate = EveryFrame() if exact else SpareTime(o.audio_rate_hz)
+        patience: sync.Patience | None = sync.EXACT if exact else sync.LIVE
+        if self._replay is not None:
+            rate, patience = self._replay.rate, None
+            self.notes = self._replay.differences(localizer)
+        ears = Ears(localizer, track, num_samples, self._stats, rate, self._intake.arrival, patience)
+        info = session_info(localizer, self.sources, self.mic_ref, track.ring.sample_rate, self._is_live)
+        if self._recorder is not None:
+            self._recorder.about(recording_facts(localizer, info, o, self.policy, self.window_s))
         self._outputs.start(info, exact)
-        inference = Inference(localizer, ears, self._stats, self._flags)
+        inference = Inference(localizer, ears, make_smoother(o.smoothing or KINDS[0]), self._stats, self._flags)
         self._thread = threading.Thread(target=self._infer, args=(inference,), name="lvs-inference", daemon=True)
         if o.seconds is not None and any(p.source.is_live for p in self._pumps):
             self._deadline_ns = time.monotonic_ns() + round(o.seconds * 1e9)
@@ -346,24 +337,34 @@ class LiveSession:
             while not self._stop.is_set() and not self._outputs.wants_stop:
                 if self._deadline_ns is not None and time.monotonic_ns() >= self._deadline_ns:
                     return
-                offered = self._slot.take(0.1)
+                offered = self._intake.slot.take(0.1)
                 if offered is not None:
-                    result, heard = inference.run(offered, self._outputs.drops())
+                    result, heard = inference.run(offered, self._losses())
+                    self._intake.answer()
+                    if self._recorder is not None:
+                        self._recorder.result(result.frame_index, heard.own, heard.blocks)
                     window = heard.hearing.window if heard.hearing else None
                     if self._annotate is not None:
                         result = self._annotate(result)
                     self._stats.process(result, time.monotonic_ns(), window is not None)
                     self._outputs.put(offered.frame, result, window)
-                elif self._slot.drained:
+                elif self._intake.slot.drained:
                     self._completed = True
                     return
         except Exception as error:  # noqa: BLE001  (top of a thread: ends the session with the reason)
             self._fail(error)
         finally:
             self._stop.set()
-            self._stats.drop(DropReason.STOPPED, self._slot.close())
+            self._stats.drop(DropReason.STOPPED, self._intake.slot.close())
             self._outputs.results.finish()
             self.ended.set()
+
+    def _note_error(self, error: LvsError) -> None:
+        self.error = self.error or error
+
+    def _losses(self) -> dict[str, int]:
+        """What sinks and the recorder lost, by reason."""
+        return {**self._outputs.drops(), **(self._recorder.drops() if self._recorder else {})}
 
     def _fail(self, error: Exception) -> None:
         if not isinstance(error, LvsError):
@@ -371,7 +372,7 @@ class LiveSession:
             wrapped = LvsError(f"the session failed: {type(error).__name__}: {error}")
             wrapped.__cause__ = error
             error = wrapped
-        self.error = self.error or error
+        self._note_error(error)
         self._stop.set()
 
     def _join_inference(self) -> bool:
@@ -380,7 +381,7 @@ class LiveSession:
         self._thread.join(_JOIN_S)
         return not self._thread.is_alive()
 
-    def _join_pump(self, pump: SourcePump) -> bool:
+    def _join_pump(self, pump: Pump) -> bool:
         done = pump.join(_JOIN_S)
         if not done:
             _LOG.error("%s %s did not close in time; its thread is left behind", pump.role, pump.source.info.name)

@@ -10,7 +10,7 @@ from ..capture import SourceInfo, SourceRef
 from ..errors import CaptureError
 from ..localizer import Localizer
 from ..sinks import SessionInfo
-from .pump import SourcePump
+from .pump import Pump
 
 _OPEN_S = 20.0
 
@@ -22,7 +22,7 @@ def load_model(model: Localizer | str | Path | None, device: str, threads: int |
     return model
 
 
-def await_open(pumps: Sequence[SourcePump]) -> None:
+def await_open(pumps: Sequence[Pump]) -> None:
     """Wait for every source; raises the first one's error, `CaptureError` where one does not answer."""
     end_s = time.monotonic() + _OPEN_S
     for pump in pumps:
