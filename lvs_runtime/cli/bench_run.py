@@ -10,21 +10,26 @@ from typing import TYPE_CHECKING, Any
 from ..bench import report, rows, table, writing
 from ..bench.resources import Meter
 from ..errors import ConfigError
-from .bench import Accuracy, Camera, Compare, Live, Loopback, Single, Sweep
 
 if TYPE_CHECKING:
     from ..bench.sessions import SessionRun
     from ..localizer import Localizer
+    from .bench import Accuracy, Camera, Compare, Live, Loopback, Single, Sweep
 
 
 def run(args: Any) -> int:
     """Run the command whose arguments these are; returns the exit code."""
-    commands: dict[type, Callable[[Any], int]] = {
-        Single: single, Camera: camera, Live: live, Loopback: loopback, Sweep: sweep, Compare: compare,
-        Accuracy: accuracy,
-    }  # fmt: skip
+    commands: dict[str, Callable[[Any], int]] = {
+        "Single": single,
+        "Camera": camera,
+        "Live": live,
+        "Loopback": loopback,
+        "Sweep": sweep,
+        "Compare": compare,
+        "Accuracy": accuracy,
+    }
     _check(args)
-    return commands[type(args)](args)
+    return commands[type(args).__name__](args)  # by name: under `python -m` the classes exist twice
 
 
 def single(args: Single) -> int:
