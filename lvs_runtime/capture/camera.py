@@ -36,6 +36,7 @@ class Camera:
     is_live = True
     has_picture = True
     has_sound = False
+    _how_lost = "unplugged, or taken by another program"
 
     def __init__(
         self,
@@ -54,19 +55,17 @@ class Camera:
     def open(self) -> None:
         """Open the device, ask for size and rate, and wait for a first frame: only that tells what is delivered."""
         cv2 = self._cv2 = import_cv2(self._device)
-        where = int(self._device) if self._device.isdecimal() else self._device
-        # Without a named back end an absent camera falls through to FFmpeg, which looks for a file "0".
-        capture = cv2.VideoCapture(where, cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY)
+        capture = self._connect(cv2)
         if not capture.isOpened():
             capture.release()
-            raise CaptureError(cannot_open(self._device))
+            raise CaptureError(self._cannot_open())
         self._capture = capture
         self._trust = StampTrust()
         self._ask(cv2, capture)
         first = self._first_frame()
         if first is None:
             self.close()
-            raise CaptureError(no_first_frame(self._device))
+            raise CaptureError(self._no_first_frame())
         self.info.size_px = (first.shape[1], first.shape[0])
         self.info.fps = capture.get(cv2.CAP_PROP_FPS) or None
         self.info.details = {"api": capture.getBackendName(), "format": _fourcc(capture.get(cv2.CAP_PROP_FOURCC))}
@@ -76,7 +75,7 @@ class Camera:
         if not self._grab():
             return None
         arrival_ns = self._clock_ns()
-        driver_ns = int(self._capture.get(self._cv2.CAP_PROP_POS_MSEC) * 1e6) if sys.platform == "linux" else 0
+        driver_ns = self._driver_ns()
         ok, image = self._capture.retrieve()  # only after a grab() that worked: else it returns the old picture
         if not ok or image is None or not image.size:
             return Dropped(DropReason.CORRUPT_FRAME)
@@ -92,6 +91,20 @@ class Camera:
             self._capture = None
         return True
 
+    def _connect(self, cv2: Any) -> Any:
+        where = int(self._device) if self._device.isdecimal() else self._device
+        # Without a named back end an absent camera falls through to FFmpeg, which looks for a file "0".
+        return cv2.VideoCapture(where, cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY)
+
+    def _driver_ns(self) -> int:
+        return int(self._capture.get(self._cv2.CAP_PROP_POS_MSEC) * 1e6) if sys.platform == "linux" else 0
+
+    def _cannot_open(self) -> str:
+        return cannot_open(self._device)
+
+    def _no_first_frame(self) -> str:
+        return no_first_frame(self._device)
+
     def _grab(self) -> bool:
         for last_try in (False, True):
             before_ns = self._clock_ns()
@@ -102,7 +115,7 @@ class Camera:
             # A signal can interrupt the wait, so one quick failure proves nothing.
             if not last_try:
                 time.sleep(0.02)
-        raise SourceLost(f"--camera {self._device}: lost (unplugged, or taken by another program)")
+        raise SourceLost(f"--camera {self.info.name}: lost ({self._how_lost})")
 
     def _first_frame(self) -> Any:
         end_ns = self._clock_ns() + round(FIRST_FRAME_S * 1e9)

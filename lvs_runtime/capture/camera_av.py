@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -142,36 +142,55 @@ class _Grabber:
         import av
 
         try:
-            with self._open_device() as container:
-                for item in self._grab(container.streams.video[0], container):
-                    if self.stop.is_set():
-                        return
-                    if len(self.frames) >= _MOST_WAITING:
-                        self.frames.popleft()
-                        self.missed += 1
-                    self.frames.append(item)
-                    self.news.set()
-        except (av.error.FFmpegError, OSError, IndexError) as error:
+            container = self._open_device()
+        except (av.error.FFmpegError, OSError) as error:
             self.error = error
+            self.news.set()
+            return
+        packets = container.demux(video=0)
+        try:
+            self._describe(container.streams.video[0])
+            while not self.stop.is_set() and (packet := next(packets, None)) is not None:
+                arrival_ns = self._clock_ns()
+                pictures = _decode(packet)
+                del packet
+                self._keep([(image, driver_ns, arrival_ns) for image, driver_ns in pictures])
+        except (av.error.FFmpegError, OSError, IndexError) as error:
+            self.error = error.with_traceback(None)
         finally:
+            # Packets and frames lie in the driver's buffers: one that outlives its container crashes when it is freed.
+            packets.close()
+            container.close()
             self.news.set()
 
-    def _grab(self, stream: Any, container: Any) -> Iterator[tuple[Any, int, int]]:
-        import av
+    def _keep(self, items: list[tuple[Any, int, int]]) -> None:
+        for item in items:
+            if len(self.frames) >= _MOST_WAITING:
+                self.frames.popleft()
+                self.missed += 1
+            self.frames.append(item)
+            self.news.set()
 
+    def _describe(self, stream: Any) -> None:
         stream.thread_type = "SLICE"  # frame threading would hold pictures back
         self.fps = float(stream.average_rate) if stream.average_rate else None
         self.format = stream.codec_context.pix_fmt if stream.codec_context.name == "rawvideo" else stream.codec.name
-        for packet in container.demux(stream):
-            arrival_ns = self._clock_ns()
-            try:
-                decoded = packet.decode()
-            except av.error.InvalidDataError:
-                yield None, 0, arrival_ns
-                continue
-            for frame in decoded:
-                driver_ns = 0 if frame.pts is None else int(frame.pts * frame.time_base * 10**9)
-                yield np.ascontiguousarray(frame.to_ndarray(format="bgr24")), driver_ns, arrival_ns
+
+
+def _decode(packet: Any) -> list[tuple[Any, int]]:
+    """(picture of our own, driver's stamp in ns or 0) for each frame in the packet; a picture is None when corrupt."""
+    import av
+
+    try:
+        return [
+            (
+                np.ascontiguousarray(frame.to_ndarray(format="bgr24")),
+                0 if frame.pts is None else int(frame.pts * frame.time_base * 10**9),
+            )
+            for frame in packet.decode()
+        ]
+    except av.error.InvalidDataError:
+        return [(None, 0)]
 
 
 def _why(device: str, error: BaseException | None) -> str:

@@ -8,6 +8,7 @@ from ..errors import ConfigError
 from .base import Source
 from .camera import Camera
 from .camera_av import AvCamera
+from .gstreamer import GstPipeline
 from .images import ImageFolder
 from .media import MediaFile
 from .merged import MergedSource
@@ -58,6 +59,8 @@ def _picture(
 ) -> Source | None:
     if camera.kind == "device":
         return _camera(camera.value, size_px, fps)
+    if camera.kind == "gst":
+        return GstPipeline(camera.value)
     if camera.kind == "stream":
         return MediaStream(camera.value, make_clock, sound=own_sound)
     if camera.kind == "file":

@@ -12,14 +12,14 @@ from ..errors import ConfigError
 
 STREAM_SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "tcp")
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac")
-CAMERA_FORMS = "0, /dev/video0, FILE, rtsp://..., http://..., udp://..., images:FOLDER@FPS, synthetic:SEED" + (
-    ", mcap:FILE[#TOPIC], dds:/TOPIC, ros2:/TOPIC, zenoh:KEY"
+CAMERA_FORMS = "0, /dev/video0, FILE, rtsp://..., http://..., udp://..., " + (
+    "gst:PIPELINE, images:FOLDER@FPS, synthetic:SEED, mcap:FILE[#TOPIC], dds:/TOPIC, ros2:/TOPIC, zenoh:KEY"
 )
 MIC_FORMS = "default, NAME, INDEX, none, camera (the file's or stream's own sound), FILE.wav" + (
     ", mcap:FILE#TOPIC, dds:/TOPIC, ros2:/TOPIC, zenoh:KEY"
 )
 BUS_SOURCES = ("mcap", "dds", "ros2", "zenoh")
-_OWN_SCHEMES = ("synthetic", "images", *STREAM_SCHEMES, *BUS_SOURCES)
+_OWN_SCHEMES = ("synthetic", "images", "gst", *STREAM_SCHEMES, *BUS_SOURCES)
 _WORDS = ("default", "none", "camera")
 
 
@@ -34,8 +34,9 @@ class SourceRef:
 
 
 def redact(text: str) -> str:
-    """`text` with the user and password of any URL in it replaced: FFmpeg quotes URLs in its errors."""
-    return re.sub(r"(\w+://)[^/@\s]+@", r"\1***@", text)
+    """`text` with what is secret in the URLs of it replaced: user and password, and values such as `?password=`."""
+    text = re.sub(r"(\w+://)[^/\s'\"]+@", r"\1***@", text)  # up to the last @: a password may hold one
+    return re.sub(r"(?i)([?&;](?:\w*pass\w*|pwd|token|\w*key|secret|auth)=)[^&;\s'\"]+", r"\1***", text)
 
 
 def parse_camera(text: str) -> SourceRef:
@@ -59,6 +60,10 @@ def parse_camera(text: str) -> SourceRef:
     if colon and scheme in BUS_SOURCES:
         parse_bus(text, "--camera")
         return SourceRef("bus", text, text=shown)
+    if colon and scheme == "gst":
+        if not rest.strip():
+            raise ConfigError(f"--camera {shown}: want a pipeline, e.g. gst:videotestsrc is-live=true")
+        return SourceRef("gst", rest.strip(), text=shown)
     if _looks_like_scheme(text):
         near = difflib.get_close_matches(scheme, _OWN_SCHEMES, n=1)
         hint = f" Did you mean {near[0]}:?" if near else ""
@@ -71,7 +76,7 @@ def parse_mic(text: str | None, camera: SourceRef) -> SourceRef:
     if text is None:
         own = camera.kind in ("file", "synthetic") or camera.value.startswith("mcap:")
         text = "camera" if own else {"push": "push", "images": "none", "stream": "camera"}.get(camera.kind, "default")
-    if text == "camera" and camera.kind in ("device", "images", "push"):
+    if text == "camera" and camera.kind in ("device", "gst", "images", "push"):
         raise ConfigError(f"--mic camera: {camera.text} has no sound of its own. Possible: {MIC_FORMS}")
     if not text:
         raise ConfigError(f"--mic: nothing given. Possible: {MIC_FORMS}")

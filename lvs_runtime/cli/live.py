@@ -32,7 +32,7 @@ class Live:
     """
 
     camera: str = "0"
-    """0, /dev/video0, FILE, rtsp://..., http://..., udp://..., images:FOLDER@FPS, synthetic:SEED, mcap:FILE[#TOPIC],
+    """0, /dev/video0, FILE, rtsp://..., http://..., udp://..., gst:PIPELINE, images:FOLDER@FPS, synthetic:SEED, mcap:FILE[#TOPIC],
     dds:/TOPIC, ros2:/TOPIC, zenoh:KEY."""
     mic: str | None = None
     """default, NAME, INDEX, FILE.wav, camera (own sound of a file or stream), none. Unset: own sound, else default."""
@@ -48,7 +48,7 @@ class Live:
     bundle: Path | None = None
     """Folder of a model bundle (default: the shipped one)."""
     device: str = "cpu"
-    """Where the model runs: cpu, cuda or auto."""
+    """cpu, openvino, cuda, tensorrt, rtx, ep:NAME[=PATH], or auto: the fastest, measured once (docs/backends.md)."""
     threads: int | None = None
     """CPU threads of one inference."""
     headless: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False

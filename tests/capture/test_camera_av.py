@@ -65,8 +65,8 @@ class FakeContainer:
         self.streams = types.SimpleNamespace(video=[self.stream])
         self.script, self.behind_ns, self.closed = script, behind_ns, False
 
-    def demux(self, stream):
-        assert stream is self.stream
+    def demux(self, video):
+        assert video == 0
         for item in self.script:
             if isinstance(item, threading.Event):
                 item.wait(30)
@@ -76,10 +76,7 @@ class FakeContainer:
                 yield FakePacket(item, self.behind_ns)
                 time.sleep(0.01)
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
+    def close(self):
         self.closed = True
 
 

@@ -14,6 +14,8 @@ import pytest
 from lvs_runtime.capture.base import Dropped, SourceLost
 from lvs_runtime.capture.camera import Camera
 from lvs_runtime.capture.microphone import Microphone
+from lvs_runtime.capture.select import make_sources
+from lvs_runtime.capture.uri import SourceRef, parse_camera
 from lvs_runtime.errors import CaptureError
 
 SIZE = (48, 64, 3)
@@ -140,6 +142,55 @@ class TestCamera:
         monkeypatch.setitem(sys.modules, "cv2", None)
         with pytest.raises(CaptureError, match=r"pip install 'lvs\[live\]'"):
             Camera("0").open()
+
+
+WITH = "Video I/O:\n    GStreamer:                   YES (1.22.0)\n"
+WITHOUT = "Video I/O:\n    GStreamer:                   NO\n"
+
+
+class TestGstPipeline:
+    @pytest.fixture
+    def pipeline(self, open_camera, monkeypatch):
+        def make(script, text="gst:videotestsrc", build=WITH, opened=True):
+            _, capture = open_camera(script, opened)
+            fake = sys.modules["cv2"]
+            fake.asked = []
+            fake.VideoCapture = lambda *a: fake.asked.append(a) or capture
+            fake.CAP_GSTREAMER, fake.CAP_PROP_OPEN_TIMEOUT_MSEC, fake.CAP_PROP_READ_TIMEOUT_MSEC = 1800, 53, 54
+            fake.getBuildInformation, fake.__version__ = lambda: build, "5.0.0"
+            (source,) = make_sources(parse_camera(text), SourceRef("none", ""), make_clock=object)
+            source._clock_ns = capture.clock
+            return source, fake
+
+        return make
+
+    def test_frames_are_stamped_at_arrival_and_the_end_is_a_loss(self, pipeline):
+        source, fake = pipeline([np.full(SIZE, 7, np.uint8)] * 3 + ["stall"])
+        source.open()
+        text, api, limits = fake.asked[0]
+        assert text.startswith("videotestsrc ! videoconvert")
+        assert text.endswith("appsink drop=true max-buffers=2 sync=false")
+        assert (api, limits[1], limits[3]) == (1800, 6000, 1000)
+        frame = source.read(0.1)
+        assert (frame.stamp_source, frame.capture_ns) == ("arrival", frame.arrival_ns)
+        source.read(0.1)
+        assert source.read(0.1) is None  # it stalls
+        with pytest.raises(SourceLost, match=r"gst:videotestsrc: lost \(the pipeline ended"):
+            source.read(0.1)
+
+    def test_an_appsink_of_the_users_stays(self, pipeline):
+        source, fake = pipeline([np.full(SIZE, 7, np.uint8)], "gst:v4l2src ! appsink max-buffers=1")
+        source.open()
+        assert fake.asked[0][0] == "v4l2src ! appsink max-buffers=1"
+
+    def test_what_stands_in_the_way(self, pipeline):
+        source, _ = pipeline([], "gst:rtspsrc location=rtsp://me:secret@cam/x ! decodebin", WITHOUT)
+        with pytest.raises(CaptureError, match=r"built without GStreamer \(OpenCV 5.0.0\).*python3-opencv") as told:
+            source.open()
+        assert "secret" not in str(told.value)
+        source, _ = pipeline([], opened=False)
+        with pytest.raises(CaptureError, match=r"does not start.*gst-launch-1.0 -v videotestsrc"):
+            source.open()
 
 
 Status = namedtuple("Status", "input_overflow")

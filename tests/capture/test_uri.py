@@ -22,6 +22,7 @@ from lvs_runtime.errors import ConfigError
         ("synthetic:7", "synthetic", "7"),
         ("synthetic:", "synthetic", "0"),
         ("images:frames@12.5", "images", "frames"),
+        ("gst:videotestsrc is-live=true ! videoscale", "gst", "videotestsrc is-live=true ! videoscale"),
         ("push", "push", ""),
     ],
 )
@@ -48,7 +49,7 @@ def test_images_rate():
         ("subfile,,start,0,end,9,,:x.mp4", "not supported"),
         ("data:text/plain,x", "not supported"),
         ("file:///etc/passwd", "not supported"),
-        ("gst:videotestsrc", "not supported"),
+        ("gst: ", "want a pipeline"),
     ],
 )
 def test_camera_refusals(text, told):
@@ -86,6 +87,9 @@ def test_mic_refusals():
 
 def test_secrets_are_not_shown():
     assert redact("lost rtsp://me:secret@cam/live now") == "lost rtsp://***@cam/live now"
+    assert redact("rtsp://me:se@cret@cam/live") == "rtsp://***@cam/live"
+    assert redact("'http://cam/v?user=me&Password=secret&x=1'") == "'http://cam/v?user=me&Password=***&x=1'"
+    assert redact("http://cam/a@b?fps=5") == "http://cam/a@b?fps=5"
     ref = parse_camera("rtsp://me:secret@cam/live")
     assert "secret" not in ref.text
     assert "secret" in ref.value
