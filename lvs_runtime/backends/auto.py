@@ -32,10 +32,15 @@ OPEN_UNTIL_S = 2.0
 ROUNDS, LEAST_ROUNDS, WARM_UP = 15, 3, 2
 AUDIO_PER_IMAGE = 8 / 30  # live use: 30 pictures and 8 windows of sound in a second
 ONNXRUNTIMES = ("onnxruntime", "onnxruntime-gpu")
-# Fastest expected first: only then is the time of the measurement sure to reach it. device -> (distributions, extra)
+# What takes longest to open comes first: it is quick the next time, when its compiled graph is cached, and then the
+# time of the measurement reaches the others. device -> (distributions, extra)
 GPU_DEVICES = {"tensorrt": (("tensorrt",), "tensorrt"), "rtx": (("tensorrt-rtx",), "rtx")}
 GPU_DEVICES["cuda"] = (("onnxruntime-gpu",), "gpu")
-CPU_DEVICES = {"cpu": (ONNXRUNTIMES, "cpu"), "openvino": (("openvino",), "openvino")}
+CPU_DEVICES = {"openvino": (("openvino",), "openvino"), "cpu": (ONNXRUNTIMES, "cpu")}
+
+
+class _Late(DeviceError):
+    """There was no time left to open this one."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +52,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     provider: str = ""
     precision: str = ""
     why_not: str = ""
+    late: bool = False  # not measured for want of time: the outcome is not kept
 
     @property
     def cost_ms(self) -> float:
@@ -130,7 +136,7 @@ def measure(bundle: Bundle, threads: int) -> tuple[Probe, dict[str, Backend]]:
         try:
             opened[device] = _open(bundle, device, threads, time.monotonic() - start_s)
         except LvsError as error:
-            rows[device] = Row(device=device, why_not=str(error))
+            rows[device] = Row(device=device, why_not=str(error), late=isinstance(error, _Late))
     times, rounds = _time(bundle, opened, start_s + BUDGET_S)
     for device, backend in opened.items():
         image_ms, audio_ms = (round(statistics.median(times[device, part]), 3) for part in LIVE_PARTS)
@@ -143,7 +149,9 @@ def measure(bundle: Bundle, threads: int) -> tuple[Probe, dict[str, Backend]]:
         took_s=round(time.monotonic() - start_s, 3),
         measured=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
-    problem = write_cached(_entry(probe.facts), msgspec.json.format(msgspec.json.encode(probe), indent=1))
+    late = [row.why_not for row in probe.rows if row.late]
+    answer = msgspec.json.format(msgspec.json.encode(probe), indent=1)
+    problem = "; ".join(late) if late else write_cached(_entry(probe.facts), answer)
     if problem:
         _LOG.warning("device auto: the measurement is not kept, the next start repeats it: %s", problem)
     return probe, opened
@@ -170,7 +178,7 @@ def _open(bundle: Bundle, device: str, threads: int, spent_s: float) -> Backend:
     if version_of(*distributions) is None:
         raise DeviceError(f"{device}: not installed: pip install 'lvs[{extra}]'")
     if spent_s > OPEN_UNTIL_S:
-        raise DeviceError(f"{device}: not measured, the others took {spent_s:.1f} s to open; try --device {device}")
+        raise _Late(f"{device}: not measured, the others took {spent_s:.1f} s to open; try --device {device}")
     if device in ("tensorrt", "rtx"):
         from .engines import ready
 

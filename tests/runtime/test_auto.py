@@ -140,6 +140,17 @@ def test_the_measurement_is_bounded(bundle, scripted):
     assert rows[1].image_ms == 3.0
 
 
+def test_a_measurement_that_left_something_out_is_not_kept(bundle, scripted, caplog, cache):
+    """A machine that is busy for a moment must not decide for good."""
+    scripted({"openvino": 3.0, "cpu": 2.0}, opening_s=2.5)
+    assert open_backend(bundle, "auto").describe()["device"] == "openvino"
+    assert "the next start repeats it: cpu: not measured, the others took 2.5 s" in caplog.text
+    assert not cache.exists()
+    scripted({"openvino": 3.0, "cpu": 2.0}, opening_s=0.2)  # now from its own cache
+    assert open_backend(bundle, "auto").describe()["device"] == "cpu"
+    assert len(list(cache.iterdir())) == 1
+
+
 def test_other_facts_are_measured_anew(bundle, scripted, monkeypatch, cache):
     scripted({"cpu": 10.0, "openvino": 3.0})
     for change in (
