@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from benchmarks.live.context import context
 from lvs_runtime.drawn.scene import scene
 from lvs_runtime.heatmap import peak_px
-from lvs_runtime.live.smoothing import OneEuro, make_smoother
+from lvs_runtime.live.smoothing import OneEuro, Smoother, make_smoother
 from lvs_runtime.localizer import Localizer
 
 SIZE, RATE = (640, 360), 16_000
@@ -43,7 +44,7 @@ def raw_maps(localizer: Localizer, seed: int, fps: int, window_s: float) -> list
     return steps
 
 
-def judge(scenes: list[list[Step]], make) -> dict[str, float]:
+def judge(scenes: list[list[Step]], make: Callable[[], Smoother]) -> dict[str, float]:
     """Figures of one filter over all scenes."""
     hits, jumps, late = [], [], []
     for steps in scenes:
