@@ -32,6 +32,7 @@ class FoxgloveChannels:
     def __init__(self, context: Any, stamps: MessageStamps, with_map: bool, wanted: Callable[[str], bool]) -> None:
         from foxglove import Channel, channels
 
+        self._context = context  # its channels close when nobody holds it
         self._stamps, self._with_map, self._wanted = stamps, with_map, wanted
         self._image = channels.CompressedImageChannel(IMAGE, context=context)
         self._overlay = channels.CompressedImageChannel(OVERLAY, context=context)
