@@ -1,7 +1,7 @@
 # make demo    live pipeline on a drawn clip: torch-free environment, annotated video, results, summary
 # make test    full developer stack, then lint, types, import contracts and the tests
 # make check   lint, types and import contracts alone
-# make bench   cost of each stage on this machine (closed loop)
+# make bench   ours against what one would use instead, about ten minutes; rewrites README's table (bench-table: only that)
 # make clean   removes what was built and written, not the environments; make distclean removes those too
 #
 # Needs python3 (>= 3.10, with venv) and make. PYTHON=python3.12 picks another interpreter.
@@ -15,7 +15,7 @@ export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench lint types contracts system-packages constraints clean distclean
+.PHONY: help demo test check bench bench-table lint types contracts system-packages constraints clean distclean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,7p'
@@ -57,9 +57,13 @@ check: lint types contracts
 test: check
 	@$(DEV)/bin/python -m pytest $(PYTEST_ARGS)
 
-bench: $(LIVE)/.made
-	@mkdir -p runs
-	@$(LIVE)/bin/lvs-bench single --seconds 20 --json runs/bench-single.json
+bench: $(DEV)/.made
+	@$(DEV)/bin/python -m benchmarks.scenarios.performance
+	@$(MAKE) --no-print-directory bench-table
+	@$(DEV)/bin/python -m benchmarks.scenarios.render --check
+
+bench-table: $(DEV)/.made
+	@$(DEV)/bin/python -m benchmarks.scenarios.render
 
 # The tested versions: markers for every Python, no index addresses.
 constraints: $(DEV)/.made

@@ -1,6 +1,6 @@
 """Our pipelines against what a user would pick instead: one machine, one interleaved run, outputs compared first.
 
-    python -m benchmarks.scenarios.performance --out benchmarks/results --device-name epyc-2vcpu
+    python -m benchmarks.scenarios.performance [--scale 0.3] [--only ours_int8 ...]
 
 1 parity       maps of every pipeline against torch eager, on the same frames and sound, before anything is timed
 2 cost         blocks of half a second in turn, order reversed each round; ratios per round, bootstrap over rounds
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -258,17 +259,24 @@ def measure(names: list[str], scale: float) -> tuple[dict[str, Any], dict[str, A
     return result, ages
 
 
+def device_name(machine: dict[str, Any]) -> str:
+    """ "AMD EPYC", 2 virtual cores -> "epyc-2vcpu"."""
+    words = re.findall(r"[a-z0-9]+", str(machine["cpu"]).lower().split(" with ")[0].split("@")[0])
+    kept = [word for word in words if word not in ("amd", "intel", "r", "tm", "cpu", "processor", "core")]
+    return f"{'-'.join(kept[:3]) or 'cpu'}-{machine['cores']}{'v' if machine['virtualized'] else ''}cpu"
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=pipelines.ROOT / "benchmarks/results")
-    parser.add_argument("--device-name", required=True, help="in the file's name, e.g. epyc-2vcpu")
+    parser.add_argument("--device-name", help="in the file's name; default: the CPU's, e.g. epyc-2vcpu")
     parser.add_argument("--only", nargs="*", default=list(pipelines.PIPELINES), help="pipelines (all)")
     parser.add_argument("--scale", type=float, default=1.0, help="length of everything; 0.3 for a look")
     args = parser.parse_args()
     names = [name for name in pipelines.PIPELINES if name in {*args.only, BASE, REFERENCE, "ours_int8"}]
     result, ages = measure(names, args.scale)
-    stem = f"performance_{args.device_name}_{datetime.date.today().isoformat()}"
+    stem = f"performance_{args.device_name or device_name(result['machine'])}_{datetime.date.today().isoformat()}"
     writing.write_json("--out", args.out / f"{stem}.json", result)
     for name, made in (
         ("load", plots.load(result["load"], "lvs as shipped: age against load")),

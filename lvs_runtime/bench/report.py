@@ -170,6 +170,7 @@ def overhead_block(run: SessionRun) -> dict[str, Any]:
         "feeder_late_p95_ms": round(percentiles.nearest_rank(run.feeder_late_ms, 95), 3)
         if len(run.feeder_late_ms)
         else None,
+        "feeder_includes": "what the session does when it is handed a frame or sound",
         "null_model_cpu_percent": None,  # benchmarks/scenarios/self_check.py measures it
     }
 
