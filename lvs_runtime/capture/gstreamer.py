@@ -35,7 +35,11 @@ class GstPipeline(Camera):
         pipeline = self._device if "appsink" in self._device else f"{self._device} ! {_TAIL}"
         # Both in ms; without them a pipeline that falls silent holds the reader for half a minute.
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(1000 * FIRST_FRAME_S), cv2.CAP_PROP_READ_TIMEOUT_MSEC, 1000]
-        return cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER, limits)
+        capture = cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER, limits)
+        if capture.isOpened():
+            return capture
+        capture.release()  # OpenCV 4.6 refuses limits here; seen on Debian 12
+        return cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
 
     def _ask(self, cv2: Any, capture: Any) -> None:
         """Size and rate stand in the pipeline."""

@@ -94,12 +94,18 @@ class VirtualDevices:
     def feed(self, *options) -> subprocess.Popen:
         return self.spawn([sys.executable, DEVICES / "feeder.py", *options], "feeder.log")
 
-    def live(self, *options) -> subprocess.Popen:
+    def live(self, *options, opencv=True) -> subprocess.Popen:
+        """lvs-live on these devices; without `opencv` as the lean installation has it (cameras by PyAV)."""
+        absent = self.folder / "absent"
+        if not opencv:
+            absent.mkdir(exist_ok=True)
+            (absent / "cv2.py").write_text("raise ModuleNotFoundError('absent here', name='cv2')\n")
         return self.spawn(
             [sys.executable, "-m", "lvs_runtime.cli.live", *options],
             "live.log",
             LD_PRELOAD=str(self.shim),
             FAKEV4L2_SRC=str(self.camera_fifo),
+            **({} if opencv else {"PYTHONPATH": str(absent)}),
         )
 
     def end(self, process: subprocess.Popen, number=signal.SIGKILL) -> int:

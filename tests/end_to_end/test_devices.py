@@ -131,6 +131,52 @@ def test_unplugged_camera_and_killed_sound_server_come_back(bench, model):
     check_recording(folder / "out.mp4")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("opencv", [True, False], ids=["opencv", "pyav"])
+def test_stalled_and_unplugged_camera_muted_and_frozen_microphone_recover(bench, model, opencv):
+    """Each is taken away and given back, one after the other; no old picture is shown as a new one meanwhile."""
+    folder = bench.folder
+    camera = bench.feed("--camera", bench.camera_fifo)
+    bench.feed("--mic", bench.mic_fifo)
+    live = bench.live(
+        "--camera", "0", "--mic", "default", "--headless", "--sink", f"jsonl:{folder}/results.jsonl",
+        "--stats-json", folder / "stats.json", *model, opencv=opencv,
+    )  # fmt: skip
+    wait_until("sound is heard", lambda: any(r["audible"] for r in bench.results()), live, bench.log)
+    assert ("V4L2 by PyAV" in bench.log.read_text()) is not opencv
+
+    camera.send_signal(signal.SIGSTOP)
+    wait_until("the stall is told", lambda: "delivers nothing" in bench.log.read_text(), live, bench.log)
+    stalled_at = len(bench.results())
+    camera.send_signal(signal.SIGCONT)
+    wait_until("frames after the stall", lambda: len(bench.results()) >= stalled_at + 10, live, bench.log)
+    bench.end(camera)
+    wait_until("the loss is told", lambda: "--camera 0: lost" in bench.log.read_text(), live, bench.log)
+    lost_at = len(bench.results())
+    bench.feed("--camera", bench.camera_fifo)
+    wait_until("frames again", lambda: len(bench.results()) >= lost_at + 10, live, bench.log)
+
+    assert bench.pactl("set-source-mute", "fakemic", "1").returncode == 0
+    wait_until("the mute is told", lambda: "mic_digital_silence" in bench.results()[-1]["flags"], live, bench.log)
+    assert not bench.results()[-1]["audible"]
+    assert bench.pactl("set-source-mute", "fakemic", "0").returncode == 0
+    wait_until("sound again", lambda: bench.results()[-1]["audible"], live, bench.log)
+    bench.pulse.send_signal(signal.SIGSTOP)
+    wait_until("the frozen daemon is told", lambda: "mic_stalled" in bench.results()[-1]["flags"], live, bench.log)
+    assert "no_audio" in bench.results()[-1]["flags"]
+    bench.pulse.send_signal(signal.SIGCONT)
+    wait_until("sound after the thaw", lambda: bench.results()[-1]["audible"], live, bench.log)
+
+    assert bench.end(live, signal.SIGINT) in (0, 1), bench.log.read_text()
+    results = bench.results()
+    assert all(a["capture_ns"] < b["capture_ns"] for a, b in itertools.pairwise(results))
+    assert any(r["stamp_source"] == "driver" for r in results)
+    stats = json.loads((folder / "stats.json").read_text())
+    assert stats["reconnects"]["camera"] >= 1
+    assert {"camera_stalled", "camera_lost", "mic_digital_silence", "mic_stalled"} <= set(stats["flags_seen"])
+    assert "Traceback" not in bench.log.read_text()
+
+
 def test_devices_are_listed(bench):
     done = subprocess.run(
         [sys.executable, "-m", "lvs_runtime.cli.live", "--list-devices", "--json"],

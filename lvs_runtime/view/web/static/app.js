@@ -111,7 +111,8 @@ function setText(id, text) {
 }
 
 function signed(value) {
-  return (value < 0 ? "\u2212" : "") + Math.abs(Math.round(value));
+  const whole = Math.round(value);
+  return (whole < 0 ? "\u2212" : "") + Math.abs(whole);
 }
 
 function fraction(dbfs) {
