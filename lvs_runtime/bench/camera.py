@@ -152,16 +152,16 @@ def feed(sessions: Sequence[Pushed], plan: CameraPlan, shown: Shown, clock: Cloc
 
 def _events(plan: CameraPlan, start_ns: int) -> Iterator[tuple[int, int, int]]:
     """(due, camera or -1 for sound, number) in the order of time; sound first when both are due at once."""
-    blocks = (plan.frames * plan.period_ns) // BLOCK_NS
-    sound = ((start_ns + (k + 1) * BLOCK_NS, -1, k) for k in range(blocks))
-    cameras = [
-        (
-            (start_ns + plan.period_ns * stream // plan.streams + k * plan.period_ns, stream, k)
-            for k in range(plan.frames)
-        )
-        for stream in range(plan.streams)
-    ]
-    return heapq.merge(sound, *cameras)
+
+    def every(period_ns: int, first_ns: int, stream: int, count: int) -> Iterator[tuple[int, int, int]]:
+        return ((first_ns + k * period_ns, stream, k) for k in range(count))
+
+    blocks = plan.frames * plan.period_ns // BLOCK_NS
+    phases = [plan.period_ns * stream // plan.streams for stream in range(plan.streams)]
+    return heapq.merge(
+        every(BLOCK_NS, start_ns + BLOCK_NS, -1, blocks),
+        *(every(plan.period_ns, start_ns + phase, stream, plan.frames) for stream, phase in enumerate(phases)),
+    )
 
 
 def run(localizer: Localizer, plan: CameraPlan, shown: Shown, sinks: Sequence[Any] = ()) -> SessionRun:
@@ -217,6 +217,7 @@ def _kept(
         warmup_frames=len(warm),
         warmup_ms=(min(first_ns, end_ns) - begun_ns) / 1e6,
         partial=fed.partial,
+        inferences=probe.image_calls(first_ns),
         audio_ms=audio_ms,
         audio=audio_block(stats, audio_ms, (end_ns - first_ns) / 1e9),
         stamp_source="schedule",

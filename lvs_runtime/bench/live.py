@@ -87,10 +87,18 @@ def _kept(watch: Watch, session: LiveSession, probe: Probe, start_ns: int, end_n
     dropped = {(0, k): (first_ns + (k - numbers[0]) * period_ns, SUPERSEDED) for k in gone}
     audio_ms = probe.audio_ms(start_ns)
     result = SessionRun(
-        rows=rows, dropped=dropped, offered=len(rows) + len(dropped), start_ns=start_ns, end_ns=end_ns,
-        warmup_frames=before, audio_ms=audio_ms, audio=audio_block([stats], audio_ms, (end_ns - start_ns) / 1e9),
-        stamp_source=watch.stamp_source, flags_seen=stats.flags_seen,
-    )  # fmt: skip
+        rows=rows,
+        dropped=dropped,
+        offered=len(rows) + len(dropped),
+        start_ns=start_ns,
+        end_ns=end_ns,
+        warmup_frames=before,
+        inferences=probe.image_calls(start_ns),
+        audio_ms=audio_ms,
+        audio=audio_block([stats], audio_ms, (end_ns - start_ns) / 1e9),
+        stamp_source=watch.stamp_source,
+        flags_seen=stats.flags_seen,
+    )
     corrupt = stats.drops.get(DropReason.CORRUPT_FRAME.value, 0)
     if corrupt:
         result.notes.append(f"{corrupt} frames of the whole session came unusable from the driver (corrupt_frame)")

@@ -19,7 +19,7 @@ class Probe:
     def __init__(self, localizer: Localizer) -> None:
         self._localizer = localizer
         self._lock = threading.Lock()
-        self.image_calls = 0
+        self._image: list[int] = []  # when each began, ns
         self._audio: list[tuple[int, int]] = []  # (begin, end), ns
 
     def __getattr__(self, name: str) -> Any:
@@ -28,7 +28,7 @@ class Probe:
     def embed_prepared(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """As `Localizer.embed_prepared`, counted."""
         with self._lock:
-            self.image_calls += 1
+            self._image.append(time.monotonic_ns())
         return self._localizer.embed_prepared(picture)
 
     def embed_audio(self, waveform_16k: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -39,6 +39,11 @@ class Probe:
         with self._lock:
             self._audio.append((begin_ns, end_ns))
         return embedding
+
+    def image_calls(self, since_ns: int = 0) -> int:
+        """How many pictures were encoded from `since_ns` on."""
+        with self._lock:
+            return sum(begin >= since_ns for begin in self._image)
 
     def audio_ms(self, since_ns: int = 0) -> npt.NDArray[np.float64]:
         """What each audio inference that began at `since_ns` or later took, ms."""

@@ -109,7 +109,7 @@ def session_report(
         "age_ms": percentiles.summary(ages, unit=""),
         "age_consumed_ms": _grid_summary(consumed),
         "skew_ms": analysis.skew_block(run.rows),
-        "frames": analysis.frames_block(run.rows, offered),
+        "frames": {**analysis.frames_block(run.rows, offered), "inferences": run.inferences},
         "audio": run.audio,
         "sustained": analysis.minutes(run.rows, run.start_ns, meter.sensors.samples),
         "parity": parity_block(localizer),

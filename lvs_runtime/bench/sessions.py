@@ -59,6 +59,7 @@ class SessionRun:
     warmup_frames: int = 0
     warmup_ms: float = 0.0
     partial: bool = False
+    inferences: int = 0  # pictures encoded in the kept part
     audio_ms: Any = field(default_factory=lambda: np.empty(0))
     audio: dict[str, Any] = field(default_factory=dict)
     stamp_source: str = ""
