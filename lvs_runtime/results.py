@@ -29,8 +29,8 @@ class DropReason(str, Enum):
     SINK_BUSY = "sink_busy"  # a sink's own queue was full; only that sink loses
     STOPPED = "stopped"  # in flight when the session ended
     NOT_RECORDED = "not_recorded"  # a frame, block or result that --record had no room for, or no disk
-    DUPLICATE = "duplicate"  # a bus delivered the same picture twice
-    OUT_OF_ORDER = "out_of_order"  # a bus delivered a picture older than one that was already used
+    DUPLICATE = "duplicate"  # a bus or camera delivered the same picture twice
+    OUT_OF_ORDER = "out_of_order"  # a bus or camera delivered a picture older than one that was already used
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -41,6 +41,7 @@ class Intake:
         self.slot: FrameSlot[Offered] = FrameSlot()
         self.listen(SoundTrack())
         self._picture = PictureCheck()
+        self._newest_ns: int | None = None
 
     def listen(self, track: SoundTrack) -> None:
         """Put the sound there."""
@@ -49,6 +50,8 @@ class Intake:
 
     def take_frame(self, frame: VideoFrame, due_ns: int) -> None:
         """Offer a frame to inference."""
+        if self.watch_picture and self._is_old(frame.capture_ns):
+            return
         self._stats.offer()
         self._flags.put(names.OTHER_CLOCK, frame.stamp_source == "other_clock")
         if self.watch_picture:
@@ -89,6 +92,15 @@ class Intake:
             self.slot.finish()
         elif not self._stop.is_set():
             self._flags.put(names.SOUND_ENDED, True)
+
+    def _is_old(self, capture_ns: int) -> bool:
+        """Not newer than what was shown: a buffer that was still full when the camera came back. Counted."""
+        if self._newest_ns is not None and capture_ns <= self._newest_ns:
+            same = capture_ns == self._newest_ns
+            self._stats.lose_frames(DropReason.DUPLICATE if same else DropReason.OUT_OF_ORDER)
+            return True
+        self._newest_ns = capture_ns
+        return False
 
     def answer(self) -> None:
         """The frame in work has its result."""

@@ -12,7 +12,13 @@ from typing import Any
 from ..results import DropReason, Result
 
 KEPT = 36_000  # newest results that percentiles rest on: 20 minutes at 30 fps, so that memory stays flat
-FRAME_REASONS = (DropReason.SUPERSEDED, DropReason.CORRUPT_FRAME, DropReason.STOPPED)
+FRAME_REASONS = (
+    DropReason.SUPERSEDED,
+    DropReason.CORRUPT_FRAME,
+    DropReason.DUPLICATE,
+    DropReason.OUT_OF_ORDER,
+    DropReason.STOPPED,
+)
 
 
 def percentile(values: Iterable[float], p: float) -> float:
