@@ -157,7 +157,9 @@ class FakeLibrary:
 class FakeEngine:
     def __init__(self, library, model):
         self.library = library
-        self.session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self.ports = {node.name: node for node in (*self.session.get_inputs(), *self.session.get_outputs())}
         self.names = list(self.ports)
         self.num_io_tensors = len(self.names)

@@ -84,7 +84,8 @@ def scripted(monkeypatch, bundle):
     return script
 
 
-def test_really_measures_what_is_installed(bundle, cache, caplog):
+def test_really_measures_what_is_installed(bundle, cache, caplog, monkeypatch):
+    monkeypatch.setattr(auto, "OPEN_UNTIL_S", 60.0)  # however busy the machine is
     backend = open_backend(bundle, "auto", threads=1)
     told = backend.describe()
     rows = {row["device"]: row for row in told["probe"]["rows"]}
@@ -136,7 +137,7 @@ def test_the_measurement_is_bounded(bundle, scripted):
     assert probe["rounds"] == 3
     scripted({"openvino": 3.0, "cpu": 2.0}, opening_s=2.5)
     rows = auto.measure(bundle, 1)[0].rows
-    assert "not measured, the others took 2.5 s to open; try --device cpu" in rows[0].why_not
+    assert "not measured, the others took long to open; try --device cpu" in rows[0].why_not
     assert rows[1].image_ms == 3.0
 
 
@@ -144,7 +145,7 @@ def test_a_measurement_that_left_something_out_is_not_kept(bundle, scripted, cap
     """A machine that is busy for a moment must not decide for good."""
     scripted({"openvino": 3.0, "cpu": 2.0}, opening_s=2.5)
     assert open_backend(bundle, "auto").describe()["device"] == "openvino"
-    assert "the next start repeats it: cpu: not measured, the others took 2.5 s" in caplog.text
+    assert "the next start repeats it: cpu: not measured, the others took long" in caplog.text
     assert not cache.exists()
     scripted({"openvino": 3.0, "cpu": 2.0}, opening_s=0.2)  # now from its own cache
     assert open_backend(bundle, "auto").describe()["device"] == "cpu"
@@ -216,14 +217,14 @@ def test_the_variable_overrides_auto_and_the_flag_overrides_the_variable(bundle,
 def test_gpu_engines_are_tried_only_where_there_is_a_gpu(bundle, monkeypatch):
     monkeypatch.setattr(auto, "nvidia_gpus", list)
     with pytest.raises(DeviceError, match="cuda: no NVIDIA GPU is seen here"):
-        auto._open(bundle, "cuda", 1, 0.0)
+        auto._open(bundle, "cuda", 1, float("inf"))
     monkeypatch.setattr(auto, "nvidia_gpus", lambda: ["NVIDIA L4, 580"])
     monkeypatch.setattr(auto, "version_of", lambda *names: None)
     with pytest.raises(DeviceError, match=r"cuda: not installed: pip install 'lvs\[gpu\]'"):
-        auto._open(bundle, "cuda", 1, 0.0)
+        auto._open(bundle, "cuda", 1, float("inf"))
 
 
 def test_not_installed_names_the_extra(bundle, monkeypatch):
     monkeypatch.setattr(auto, "version_of", lambda *names: None)
     with pytest.raises(DeviceError, match=r"openvino: not installed: pip install 'lvs\[openvino\]'"):
-        auto._open(bundle, "openvino", 1, 0.0)
+        auto._open(bundle, "openvino", 1, float("inf"))
