@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,23 @@ QUIET_NS = 200_000_000  # a beep begins after so much quiet
 Ints = npt.NDArray[np.int64]
 
 
+class Seen(NamedTuple):
+    """One processed frame."""
+
+    number: int
+    capture_ns: int
+    result_ns: int
+    light: float  # mean value, 0...255
+
+
+class Flash(NamedTuple):
+    """The first processed frame that is lit. `exact`: the frame before it was processed too, and was dark."""
+
+    capture_ns: int
+    result_ns: int
+    exact: bool
+
+
 class FlashSink:
     """Listens in: how bright each frame was, and the session's sound with its stamps."""
 
@@ -40,7 +57,7 @@ class FlashSink:
     wants_stop = False
 
     def __init__(self) -> None:
-        self.seen: list[tuple[int, int, float]] = []  # capture, result, brightness
+        self.seen: list[Seen] = []
         self.heard: list[tuple[int, int, npt.NDArray[np.float32]]] = []  # stamp, rate, samples
         self._lock = threading.Lock()
 
@@ -50,7 +67,8 @@ class FlashSink:
     def write(self, frame: VideoFrame, result: Result, audio: AudioWindow | None) -> None:
         """Note the frame's brightness, every 8th pixel."""
         with self._lock:
-            self.seen.append((result.capture_ns, result.output_ns, float(frame.image_bgr[::8, ::8].mean())))
+            light = float(frame.image_bgr[::8, ::8].mean())
+            self.seen.append(Seen(result.frame_index, result.capture_ns, result.output_ns, light))
 
     def write_audio(self, samples: npt.NDArray[np.float32], sample_rate: int, start_ns: int) -> None:
         """Keep the sound."""
@@ -102,16 +120,19 @@ def flash_plan(seconds: float, first_s: float = 1.0, seed: int = 0) -> Ints:
     return np.round(first_s * 1e9 + np.arange(count) * EVERY_NS + rng.uniform(0, EVERY_NS / 4, count)).astype(np.int64)
 
 
-def flash_onsets(seen: list[tuple[int, int, float]]) -> list[tuple[int, int]]:
-    """(capture, result) of each first frame that is lit after a dark one. Lit: over half between dark and bright."""
+def flash_onsets(seen: list[Seen]) -> list[Flash]:
+    """Each first frame that is lit after a dark one. Lit: over half between dark and bright."""
     if len(seen) < 2:
         return []
-    light = np.array([brightness for _, _, brightness in seen])
+    light = np.array([frame.light for frame in seen])
     low, high = np.quantile(light, [0.05, 1.0])
     if high - low < 20:
         return []  # nothing ever lit up
     lit = light > (low + high) / 2
-    return [seen[i][:2] for i in np.flatnonzero(lit[1:] & ~lit[:-1]) + 1]
+    return [
+        Flash(seen[i].capture_ns, seen[i].result_ns, seen[i].number == seen[i - 1].number + 1)
+        for i in np.flatnonzero(lit[1:] & ~lit[:-1]) + 1
+    ]
 
 
 def beep_onsets(heard: list[tuple[int, int, npt.NDArray[np.float32]]]) -> list[int]:
@@ -128,21 +149,28 @@ def beep_onsets(heard: list[tuple[int, int, npt.NDArray[np.float32]]]) -> list[i
     return [int(moment) for moment in moments[begins]]
 
 
-def matched(emitted: Ints, flashes: list[tuple[int, int]], beeps: list[int]) -> dict[str, Any]:
-    """The `loopback` block: what happened to each emitted flash and beep."""
+def matched(emitted: Ints, flashes: list[Flash], beeps: list[int]) -> dict[str, Any]:
+    """The `loopback` block: what happened to each emitted flash and beep.
+
+    Where the frame before the lit one was dropped, that one may have been lit already: such flashes count for the
+    result, but neither for the capture nor for the offset.
+    """
     capture, result, offset = [], [], []
     for moment in emitted.tolist():
-        seen = next(((c, r) for c, r in flashes if 0 <= r - moment < MATCH_NS), None)
-        if seen is None:
+        flash = next((f for f in flashes if 0 <= f.result_ns - moment < MATCH_NS), None)
+        if flash is None:
             continue
-        capture.append((seen[0] - moment) / 1e6)
-        result.append((seen[1] - moment) / 1e6)
-        near = min(beeps, key=lambda b: abs(b - seen[0]), default=None)
-        if near is not None and abs(near - seen[0]) < MATCH_NS:
-            offset.append((near - seen[0]) / 1e6)
+        result.append((flash.result_ns - moment) / 1e6)
+        if not flash.exact:
+            continue
+        capture.append((flash.capture_ns - moment) / 1e6)
+        near = min(beeps, key=lambda beep: abs(beep - flash.capture_ns), default=None)
+        if near is not None and abs(near - flash.capture_ns) < MATCH_NS:
+            offset.append((near - flash.capture_ns) / 1e6)
     return {
         "emitted": len(emitted),
         "seen": len(result),
+        "seen_without_a_drop_before": len(capture),
         "heard": len(offset),
         "glass_to_capture_ms": summary(capture, unit=""),
         "glass_to_result_ms": summary(result, unit=""),

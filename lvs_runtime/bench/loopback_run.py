@@ -77,8 +77,11 @@ def _found(stamps: Any, sink: loopback.FlashSink) -> dict[str, Any]:
 def notes(emitter: str, found: dict[str, Any]) -> list[str]:
     """What such a loopback cannot say."""
     said = [f"{found['emitted'] - found['seen']} flashes were not seen"] if found["seen"] < found["emitted"] else []
-    if found["seen"] and found["heard"] < found["seen"]:
-        said.append(f"{found['seen'] - found['heard']} beeps were not heard")
+    exact = found["seen_without_a_drop_before"]
+    if exact < found["seen"]:
+        said.append(f"{found['seen'] - exact} flashes count for the result alone: the frame before them was dropped")
+    if found["heard"] < exact:
+        said.append(f"{exact - found['heard']} beeps were not heard")
     if emitter == "virtual":
         said.append("virtual: screen, lens, camera and sound card are not in these figures; the wait for a frame is")
     if emitter == "screen":

@@ -54,7 +54,7 @@ def _measured(report: dict[str, Any]) -> list[str]:
         ]
     if report.get("loopback"):
         found = report["loopback"]
-        lines += ["", f"flashes {found['emitted']} emitted, {found['seen']} seen, {found['heard']} heard"]
+        lines += ["", f"flashes {found['emitted']} emitted, {found['seen']} seen, {found['heard']} heard with it"]
         lines += [_row(key.removesuffix("_ms"), found[key], "") for key in found if key.endswith("_ms")]
     if report.get("cold_start_ms"):
         spans = ", ".join(f"{name} {ms:.0f}" for name, ms in report["cold_start_ms"].items())

@@ -19,7 +19,7 @@ def pass_through(plan: np.ndarray, *, delay_ms: float, sound_late_ms: float = 0.
     for k in range(int(end_ns / 1e9 * fps)):
         capture_ns = round(k * 1e9 / fps)
         light = float(shown.frame(capture_ns)[::8, ::8].mean())
-        sink.seen.append((capture_ns, capture_ns + round(delay_ms * MS), light))
+        sink.seen.append(loopback.Seen(k, capture_ns, capture_ns + round(delay_ms * MS), light))
     for begin in range(0, end_ns * 16_000 // 10**9, 160):
         stamp_ns = begin * 10**9 // 16_000 + round(sound_late_ms * MS)
         sink.write_audio(shown.block(begin, begin + 160), 16_000, stamp_ns)
@@ -43,13 +43,15 @@ def test_the_offset_of_sound_is_found(late_ms: float) -> None:
 
 
 def test_a_path_that_shows_nothing_finds_nothing() -> None:
-    found = loopback.matched(loopback.flash_plan(10), loopback.flash_onsets([(k, k, 30.0) for k in range(99)]), [])
+    found = loopback.matched(
+        loopback.flash_plan(10), loopback.flash_onsets([loopback.Seen(k, k, k, 30.0) for k in range(99)]), []
+    )
     assert (found["seen"], found["heard"]) == (0, 0)
     assert found["glass_to_result_ms"]["p50"] is None
 
 
 def test_a_flash_that_comes_too_late_is_not_that_flash() -> None:
-    found = loopback.matched(np.array([0, 10**9]), [(600 * MS, 700 * MS)], [])
+    found = loopback.matched(np.array([0, 10**9]), [loopback.Flash(600 * MS, 700 * MS, True)], [])
     assert found["seen"] == 0
 
 
@@ -60,3 +62,11 @@ def test_stamps_of_another_program(tmp_path) -> None:
     file.write_text("soon\n")
     with pytest.raises(ConfigError, match="one a line"):
         loopback.read_stamps(str(file))
+
+
+def test_a_flash_behind_a_dropped_frame_says_nothing_of_the_offset() -> None:
+    frames = [loopback.Seen(k, k * 33 * MS, k * 33 * MS + 5, 250.0 if k >= 10 else 20.0) for k in range(20) if k != 10]
+    flashes = loopback.flash_onsets(frames)
+    assert [flash.exact for flash in flashes] == [False]
+    found = loopback.matched(np.array([9 * 33 * MS + 1]), flashes, [9 * 33 * MS + 1])
+    assert (found["seen"], found["seen_without_a_drop_before"], found["heard"]) == (1, 0, 0)
