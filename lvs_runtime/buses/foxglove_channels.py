@@ -48,6 +48,10 @@ class FoxgloveChannels:
 
         stamp_ns = self._stamps.of(result)
         stamp, frame_id = _timestamp(stamp_ns), result.frame_id or DEFAULT_FRAME_ID
+        # What is small goes first: pictures take milliseconds to encode.
+        self._annotations.log(_annotations(result, stamp), log_time=stamp_ns)
+        self._bearing.log(_arrows(result, stamp, frame_id), log_time=stamp_ns)
+        self._result.log(encode_json(result_message(result, stamp_ns, self._with_map)), log_time=stamp_ns)
         if self._wanted(IMAGE):
             jpeg = self._pictures.plain(frame)
             self._image.log(
@@ -58,9 +62,6 @@ class FoxgloveChannels:
             self._overlay.log(
                 m.CompressedImage(timestamp=stamp, frame_id=frame_id, data=jpeg, format="jpeg"), log_time=stamp_ns
             )
-        self._annotations.log(_annotations(result, stamp), log_time=stamp_ns)
-        self._bearing.log(_arrows(result, stamp, frame_id), log_time=stamp_ns)
-        self._result.log(encode_json(result_message(result, stamp_ns, self._with_map)), log_time=stamp_ns)
 
     def write_audio(self, samples: npt.NDArray[np.float32], sample_rate: int, start_ns: int) -> None:
         """A block of sound."""
