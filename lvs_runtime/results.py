@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .heatmap import heatmap
+from .heatmap import heatmap, mask
 
 if TYPE_CHECKING:
     from .geometry.bearing import Bearing
@@ -108,6 +108,16 @@ class Result:
         `scaling` "raw" keeps cosines; "minmax" stretches this one map to 0...1 (a map of nothing then looks hot).
         """
         return heatmap(self.similarity_map, size or self.image_size_px, scaling)
+
+    def mask(self, size: tuple[int, int] | None = None) -> npt.NDArray[np.bool_]:
+        """Pixels that belong to what is heard and seen: (height, width) bool, all False where `boxes_px` is empty.
+
+        The raw heat map at or above `box_threshold`, for `size` = (width, height), default the frame's.
+        """
+        width, height = size or self.image_size_px
+        if not self.boxes_px:
+            return np.zeros((height, width), bool)
+        return mask(self.similarity_map, (width, height), self.box_threshold)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values: one line of a JSONL record. What only some sources know stands in it when it is known."""

@@ -28,12 +28,13 @@ class Live:
     Without options: camera 0 and the default microphone, in a window or on a web page. A file with its own sound into
     an annotated recording: lvs-live --camera clip.mp4 --sink out.mp4
 
-    Ctrl-C ends it cleanly and prints the summary. Exit codes: 0 done, 1 ended by a loss, 2 something to repair.
+    Ctrl-C ends it cleanly and prints the summary. Exit codes: 0 done, 1 ended by a loss, 2 something to repair
+    (docs/live.md).
     """
 
     camera: str = "0"
-    """0, /dev/video0, FILE, rtsp://..., http://..., udp://..., gst:PIPELINE, images:FOLDER@FPS, synthetic:SEED, mcap:FILE[#TOPIC],
-    dds:/TOPIC, ros2:/TOPIC, zenoh:KEY."""
+    """0, /dev/video0, FILE, rtsp://..., http://..., udp://..., gst:PIPELINE, images:FOLDER@FPS, synthetic:SEED,
+    mcap:FILE[#TOPIC], dds:/TOPIC, ros2:/TOPIC, zenoh:KEY."""
     mic: str | None = None
     """default, NAME, INDEX, FILE.wav, camera (own sound of a file or stream), none. Unset: own sound, else default."""
     sink: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
@@ -72,7 +73,7 @@ class Live:
     av_offset_ms: float = 0.0
     """Added to every sound stamp: positive when the sound seems to come too early."""
     smoothing: Literal["one-euro", "exponential", "off"] | None = None
-    """Of the map over time, without waiting for anything (default: one-euro)."""
+    """Steadies the map over time without waiting for anything. Unset: one-euro (or as recorded)."""
     record: Path | None = None
     """Keep everything that comes in (frames, sound, stamps) in this new folder, for --replay."""
     replay: Path | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
@@ -38,15 +39,20 @@ def _opencv_has_windows() -> bool:
     return bool(lines) and "NONE" not in lines[0]
 
 
+_BOLD, _YELLOW, _RED = "1", "33", "31"
+
+
 class Reporter:
-    """Plain lines on stderr, so that results on stdout stay clean."""
+    """Lines on stderr, so that results on stdout stay clean. Colours on a terminal only, and not with NO_COLOR."""
 
     def __init__(self, debug: bool = False, out: TextIO | None = None) -> None:
         self._debug, self._out = debug, out
 
-    def note(self, text: str) -> None:
-        """One line."""
-        print(text, file=self._out or sys.stderr, flush=True)
+    def note(self, text: str, colour: str = "") -> None:
+        """One line; `colour` is an ANSI code."""
+        out = self._out or sys.stderr
+        painted = colour and out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        print(f"\x1b[{colour}m{text}\x1b[0m" if painted else text, file=out, flush=True)
 
     def opened(self, session: LiveSession) -> None:
         """What was asked for against what is delivered, and what runs."""
@@ -57,6 +63,8 @@ class Reporter:
             self.note(f"{info.kind:<10} {info.name}: {_delivered(info)}{_details(info)}")
             if info.kind in ("camera", "synthetic"):
                 self.note(f"{'':<10} asked for {asked_size}, {asked_fps}")
+            if info.kind == "microphone" and o.mic_rate_hz:
+                self.note(f"{'':<10} asked for {o.mic_rate_hz} Hz")
         if session.mic_ref.kind == "none":
             self.note("sound      none: everything will count as inaudible")
         model = session.localizer
@@ -68,8 +76,10 @@ class Reporter:
             if session.options.replay is not None:
                 how = f"as recorded, {session.window_s:g} s of sound"
             self.note(f"model      {model.bundle.name}, {model.precision} on {model.provider}; policy {how}")
+            if model.device == "auto":
+                self.note(f"{'':<10} {model.backend.describe().get('why')}")
         for text in session.notes:
-            self.note(text)
+            self.note(text, _YELLOW)
 
     def counters(self, stats: SessionStats) -> None:
         """One line while it runs."""
@@ -77,14 +87,15 @@ class Reporter:
         self.note(
             f"{stats.seconds:7.1f} s  {stats.processed} of {stats.offered} frames  {_num(stats.results_hz)} fps  "
             f"age p50 {_num(stats.age_p50_ms)} p95 {_num(stats.age_p95_ms)} ms  skew {_num(stats.skew_p50_ms)} ms  "
-            f"sound {_num(stats.audio_rate_hz)} /s{flags}"
+            f"sound {_num(stats.audio_rate_hz)} /s{flags}",
+            _YELLOW if flags else "",
         )
 
     def summary(self, session: LiveSession) -> None:
         """The five lines: frames, age, sound, what ran, what was found; then losses and errors, if any."""
         s = session.stats()
         for line in summary_lines(s, session):
-            self.note(line)
+            self.note(line, _BOLD if line.startswith("found:") else "")
         if s.slipped_s > 0.5:
             self.note(f"the file was played {s.slipped_s:.1f} s slower than 1x: this machine was too busy for it")
         if session.options.record is not None:
@@ -94,11 +105,11 @@ class Reporter:
         if session.not_replayed:
             self.note(f"replay: {session.not_replayed} results could not be made again: their frames were not recorded")
         for name, count in sorted(s.reconnects.items()):
-            self.note(f"{name} was lost and opened again {count} times")
+            self.note(f"{name} was lost and opened again {count} times", _YELLOW)
         for error in session.sink_errors:
-            self.note(str(error))
+            self.note(str(error), _RED)
         if session.ended_by_loss:
-            self.note(f"ended by: {session.error}")
+            self.note(f"ended by: {session.error}", _RED)
 
 
 def summary_lines(stats: SessionStats, session: LiveSession) -> list[str]:
