@@ -16,7 +16,7 @@ from pathlib import Path
 
 DEVICES = Path(__file__).parent
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 100
+PATIENCE_S = 60
 APT = "apt install pulseaudio pulseaudio-utils libportaudio2 libasound2-plugins gcc libc6-dev"
 
 
@@ -55,6 +55,7 @@ class VirtualDevices:
             "HOME": str(folder / "home"),
             "PULSE_SERVER": f"unix:{socket}",
             "PYTHONUNBUFFERED": "1",
+            "PYTHONFAULTHANDLER": "1",
         }
         self.pulse: subprocess.Popen | None = None
         os.mkfifo(self.camera_fifo)
@@ -111,7 +112,12 @@ class VirtualDevices:
     def end(self, process: subprocess.Popen, number=signal.SIGKILL) -> int:
         if process.poll() is None:
             process.send_signal(number)
-        return process.wait(PATIENCE_S)
+        try:
+            return process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # each thread's traceback goes to its log
+            process.wait(PATIENCE_S)
+            raise AssertionError(f"it hung\n{self.log.read_text()}") from None
 
     @property
     def log(self) -> Path:

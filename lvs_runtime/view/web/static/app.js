@@ -5,6 +5,7 @@ import { Strips } from "./strips.js";
 
 const FLOOR_DBFS = -70;
 const STALLED_MS = 1500;
+const LATE_MS = 2000; // pictures that old when they are drawn here are not called live
 const STRIPS_MS = 60; // the strips move slowly: no need to draw them with each picture
 const CAPTIONS = { silent: "silent", unseen: "heard, not in view", seen: "heard, in view" };
 const DROP_WORDS = {
@@ -17,7 +18,7 @@ const canvas = $("picture");
 const painter = new Painter();
 const strips = new Strips($("spectrum"), $("timeline"));
 const options = { heat: true, boxes: true, opacity: 1 };
-const view = { bitmap: null, result: null, info: null, paused: false, dirty: false, lastAt: 0, ended: false, hold: -120, holdAt: 0, received: 0, shown: 0, stripsAt: 0 };
+const view = { bitmap: null, result: null, info: null, paused: false, dirty: false, lastAt: 0, ended: false, hold: -120, holdAt: 0, late: false, received: 0, shown: 0, stripsAt: 0 };
 
 // ---- connection -----------------------------------------------------------------------------------------------
 
@@ -47,6 +48,7 @@ function onText(message) {
   } else if (message.type === "viewer") {
     $("skipped").textContent = message.skipped;
     $("viewers").textContent = message.viewers;
+    view.late = message.screen_ms > LATE_MS;
     $("screen").textContent = message.screen_ms === null ? "\u2013" : Math.round(message.screen_ms);
   } else if (message.type === "end") {
     view.ended = true;
@@ -72,7 +74,7 @@ function onBinary(socket, data) {
 
 function show(socket, bitmap, result, order) {
   view.lastAt = performance.now();
-  if (!view.ended) setLink("live", ""); // a picture may be decoded after the farewell came
+  if (!view.ended) setLink(view.late ? "late" : "live", ""); // a picture may be decoded after the farewell came
   if (view.paused || order < view.shown) {
     bitmap.close(); // two decodes run at once and may finish in the wrong order: never show the older one last
   } else {
@@ -99,7 +101,7 @@ function requestAnimationFrameOrNow(then) {
 function setLink(state, notice) {
   if (document.body.dataset.link !== state) {
     document.body.dataset.link = state;
-    $("link").textContent = { live: "live", waiting: "waiting", stalled: "no picture", lost: "offline", ended: "ended" }[state] ?? state;
+    $("link").textContent = { live: "live", late: "late", waiting: "waiting", stalled: "no picture", lost: "offline", ended: "ended" }[state] ?? state;
   }
   if ($("notice").textContent !== notice) $("notice").textContent = notice;
   $("notice").hidden = !notice;
@@ -176,7 +178,7 @@ function tick() {
     }
   }
   const silentMs = performance.now() - view.lastAt;
-  if (view.lastAt && silentMs > STALLED_MS && ["live", "stalled"].includes(document.body.dataset.link)) {
+  if (view.lastAt && silentMs > STALLED_MS && ["live", "late", "stalled"].includes(document.body.dataset.link)) {
     setLink("stalled", `No new picture for ${Math.floor(silentMs / 1000)} s`);
   }
   requestAnimationFrame(tick);
