@@ -139,6 +139,11 @@ class OnnxBackend(GraphBackend):
     def _check_nodes(self) -> None:
         """A provider that was asked for and took no node at all did not run, whatever the session's list says."""
         for name, nodes in self._nodes.items():
+            if nodes is None and self._device.startswith(PREFIX):
+                raise DeviceError(
+                    f"--device {self._device}: onnxruntime {self.version} cannot tell what a provider runs: "
+                    f"pip install --upgrade onnxruntime, or use --device cpu"
+                )
             if nodes is not None and not nodes.get(self._provider):
                 raise DeviceError(
                     f"--device {self._device}: {self._provider} took none of the {sum(nodes.values())} nodes of part "

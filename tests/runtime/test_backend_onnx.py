@@ -29,6 +29,13 @@ def backend(toy_bundle):
     return open_backend(Bundle.open(toy_bundle), "cpu", threads=2)
 
 
+def tells_nodes() -> bool:
+    """ONNX Runtime 1.23 does not, 1.32 does."""
+    import onnxruntime
+
+    return hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info")
+
+
 def test_describes_what_runs(backend):
     import onnxruntime
 
@@ -41,7 +48,9 @@ def test_describes_what_runs(backend):
         "threads": 2,
         "device": "cpu",
         "why": "asked for",
-        "nodes": {"image": {"CPUExecutionProvider": 5}, "audio": {"CPUExecutionProvider": 6}},
+        "nodes": {"image": {"CPUExecutionProvider": 5}, "audio": {"CPUExecutionProvider": 6}}
+        if tells_nodes()
+        else {"image": None, "audio": None},
     }
 
 
@@ -77,13 +86,14 @@ def test_a_provider_that_takes_no_node_did_not_run(toy_bundle):
 
     if "AzureExecutionProvider" not in onnxruntime.get_available_providers():
         pytest.skip("this onnxruntime has no AzureExecutionProvider; the PyPI wheel for Linux has")
-    with pytest.raises(
-        DeviceError, match=r"AzureExecutionProvider took none of the 5 nodes of part image.*--device cpu"
-    ):
+    said = "AzureExecutionProvider took none of the 5 nodes of part image" if tells_nodes() else "cannot tell what a"
+    with pytest.raises(DeviceError, match=f"{said}.*--device cpu"):
         open_backend(Bundle.open(toy_bundle), "ep:AzureExecutionProvider", threads=1)
 
 
 def test_a_compiled_in_provider_by_name(toy_bundle):
+    if not tells_nodes():
+        pytest.skip("this onnxruntime cannot tell which provider took which node: pip install --upgrade onnxruntime")
     backend = open_backend(Bundle.open(toy_bundle), "ep:CPUExecutionProvider", threads=1)
     assert backend.describe()["device"] == "ep:CPUExecutionProvider"
     assert backend.provider == "CPUExecutionProvider"
