@@ -3,7 +3,7 @@
     recording.json     what ran: bundle and its fingerprint, options, policy, source
     events.jsonl       one line for each block, restart, frame and result, written when it happened
     sound.f32          all blocks one after the other, mono float32 as the microphone gave them (not resampled)
-    picture-001.nut    frames, lossless (MagicYUV in NUT: ffmpeg, mpv, VLC); another file when the size changes
+    picture-001.nut    frames, lossless (MagicYUV in NUT, as FFmpeg reads it); another file when the size changes
 
 A killed session leaves whole lines and whole pictures: reading ends at the first thing that is not there.
 """
