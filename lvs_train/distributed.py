@@ -50,7 +50,7 @@ class World:
 
     def gather(self, x: Tensor) -> Tensor:
         """(B, ...) of each process -> (size * B, ...), ranks in order, with the exact gradient."""
-        return x if self.size == 1 else _Gather.apply(x, self)  # type: ignore[no-any-return, no-untyped-call]
+        return x if self.size == 1 else _Gather.apply(x, self)  # type: ignore[no-untyped-call]
 
     def gather_objects(self, value: T) -> list[T]:
         """Small Python values of all processes, ranks in order."""
@@ -83,7 +83,8 @@ class World:
         flat = torch.cat([t.flatten() for t in tensors])
         with self._told():
             dist.all_reduce(flat)
-        for tensor, mean in zip(tensors, (flat / self.size).split([t.numel() for t in tensors]), strict=True):
+        means = torch.split(flat / self.size, [t.numel() for t in tensors])
+        for tensor, mean in zip(tensors, means, strict=True):
             tensor.copy_(mean.view_as(tensor))
 
     @contextmanager
@@ -110,7 +111,7 @@ class _Gather(torch.autograd.Function):
         return torch.cat(parts)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         total = gradient.clone(memory_format=torch.contiguous_format)
         with ctx.world._told():
             dist.all_reduce(total)
@@ -148,7 +149,7 @@ def world_of(device: torch.device, timeout_s: float = TIMEOUT_S) -> Iterator[Wor
 def local_device(device: torch.device) -> torch.device:
     """cuda -> the GPU of this process on its machine (torchrun's LOCAL_RANK); anything else as it is."""
     local = os.environ.get("LOCAL_RANK")
-    if device.type != "cuda" or device.index is not None or local is None:
+    if str(device) != "cuda" or local is None:
         return device
     chosen = torch.device("cuda", int(local))
     torch.cuda.set_device(chosen)
@@ -159,5 +160,5 @@ def synchronised(model: nn.Module, device: torch.device) -> nn.Module:
     """BatchNorm statistics over all processes' pairs; GPUs only. Raises ConfigError on a CPU."""
     if device.type != "cuda":
         raise ConfigError("sync_batchnorm works on GPUs only; on CPUs each process keeps statistics of its own pairs")
-    converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     return converted

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from lvs_runtime.errors import CheckpointError, ConfigError, DataError
+from lvs_runtime.errors import CheckpointError, ConfigError
+from lvs_runtime.spec import AudioSpec, ImageSpec
 
 from .checkpoint import Checkpoint, load, save
-from .config import Recipe, Stage, as_mapping
+from .config import Recipe, Stage, as_mapping, from_mapping
 from .data.pairs import Batch
+from .distributed import World, synchronised
 from .initial import initialise
-from .model import DualResNet, Trunk
-from .prepare import StageData, stage_data
+from .model import DualResNet
+from .optim import Average, make_optimiser, schedule
+from .prepare import StageData, check_recipe_leaks, class_names, stage_data
 from .progress import Progress
-from .stages import ClassVectors, Inputs, make_step
+from .rivals import make_heads
+from .run_folder import RunFolder, versions
+from .stages import Inputs, Objective, make_objective
+from .step import Stepper
+
+__all__ = ["Prefetch", "Trainer", "schedule"]
+# What may change between a run and its --resume: none of it changes what is learnt. Stages may be added or prolonged.
+NEUTRAL = ("stages", "samples", "save_every_s", "workers", "calibration_examples", "live_seconds", "note", "licence")
+SAMPLE_STEP = 2**31  # the batch that sample pictures come from: no run gets there
 
 
 class Prefetch:
@@ -50,185 +58,152 @@ class Prefetch:
 
 
 class Trainer:
-    """One run in one folder: `model.pt` (resumable), `model.safetensors`, `metrics.jsonl`, `recipe.json`."""
+    """One run in one folder: `model.pt` (resumable), `model.safetensors`, and the record (`RunFolder`)."""
 
-    def __init__(self, recipe: Recipe, out: Path, device: torch.device, resume: bool) -> None:
-        self.recipe, self.out, self.device = recipe, out, device
+    def __init__(
+        self, recipe: Recipe, out: Path, device: torch.device, resume: bool, world: World | None = None
+    ) -> None:
+        self.recipe, self.out, self.device, self.world = recipe, out, device, world or World()
         torch.manual_seed(recipe.seed)
         self.checkpoint = self._start(resume)
-        self.model = self.checkpoint.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.inputs = Inputs(self.checkpoint.audio, self.checkpoint.image, device)
+        layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        model = self.checkpoint.model.to(device, memory_format=layout)  # type: ignore[call-overload]
+        self.model: DualResNet = model
+        if recipe.sync_batchnorm:
+            synchronised(self.model, device)  # replaces the BatchNorms inside
+        self.checkpoint.model = self.model
+        self.world.copy_from_first(self.model)
+        self.inputs = Inputs(self.checkpoint.audio, self.checkpoint.image, device, recipe.channels_last)
 
     def _start(self, resume: bool) -> Checkpoint:
         path = self.out / "model.pt"
         if resume and path.is_file():
             checkpoint = load(path)
-            before = {**checkpoint.meta.get("recipe", {}), "stages": None}
-            if before != {**as_mapping(self.recipe), "stages": None}:
-                changed = [k for k, v in as_mapping(self.recipe).items() if k != "stages" and before.get(k) != v]
-                raise ConfigError(f"--resume {path}: trained with other {changed}; use a new --out or the old recipe")
+            self._check_same_run(path, checkpoint)
             checkpoint.meta |= self._meta()
             return checkpoint
         if resume:
             raise CheckpointError(f"--resume: {path} does not exist; start without --resume")
         if path.exists():
             raise ConfigError(f"{path} exists already: add --resume to go on, or choose another --out")
-        from lvs_runtime.spec import AudioSpec, ImageSpec
-
         audio = {k: v if k in ("seconds", "floor", "scale") else int(v) for k, v in self.recipe.audio.items()}
-        model = DualResNet()
+        specs = AudioSpec(**audio), ImageSpec(**self.recipe.image)  # type: ignore[arg-type]
+        needs_classes = self.recipe.loss.objective == "coarse2fine"
+        options = {"classes": class_names(self.recipe, *specs)} if needs_classes else {}
+        model = DualResNet(make_heads(self.recipe.loss.objective, **options))
         initialise(model, self.recipe.init)
-        return Checkpoint(model, AudioSpec(**audio), ImageSpec(**self.recipe.image), meta=self._meta())  # type: ignore[arg-type]
+        return Checkpoint(model, *specs, meta=self._meta() | {"leaks": check_recipe_leaks(self.recipe)})
+
+    def _check_same_run(self, path: Path, checkpoint: Checkpoint) -> None:
+        """Raises ConfigError when the recipe differs in what matters, or the number of processes does."""
+        before = as_mapping(from_mapping(checkpoint.meta.get("recipe", {}), str(path)))
+        changed = [k for k, v in as_mapping(self.recipe).items() if k not in NEUTRAL and before[k] != v]
+        if changed:
+            raise ConfigError(f"--resume {path}: trained with other {changed}; use a new --out or the old recipe")
+        size = int(checkpoint.state.get("world", 1))
+        if size != self.world.size:
+            raise ConfigError(
+                f"--resume {path}: trained by {size} processes, now {self.world.size}; their batches differ: "
+                f"torchrun --nproc-per-node {size}"
+            )
 
     def _meta(self) -> dict[str, Any]:
         return {
             "recipe": as_mapping(self.recipe),
             "licence": self.recipe.licence,
             "live_seconds": self.recipe.live_seconds,
-            "versions": {"torch": torch.__version__, "numpy": np.__version__},
+            "versions": versions(),
         }
 
     def run(self) -> Path:
         """Train what is left; returns the checkpoint's path."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        done = int(self.checkpoint.state.get("stage", 0))
-        for number, stage in enumerate(self.recipe.stages):
-            if number >= done:
-                first = int(self.checkpoint.state.get("step", 0)) if number == done else 0
-                self._stage(number, stage, first)
+        done, first = (int(self.checkpoint.state.get(k, 0)) for k in ("stage", "step"))
+        folder = self._folder((done, first)) if self.world.writes else None
+        try:
+            for number, stage in enumerate(self.recipe.stages):
+                if number >= done:
+                    self._stage(number, stage, first if number == done else 0, folder)
+        finally:
+            if folder is not None:
+                folder.close()
         return self.out / "model.pt"
 
-    def _stage(self, number: int, stage: Stage, first: int) -> None:
-        data = stage_data(self.recipe, stage, self.checkpoint.audio, self.checkpoint.image, number)
-        vectors = self._vectors(stage, data)
-        step_of = make_step(stage, self.recipe.loss, self.inputs, vectors)
-        optimiser = self._optimiser(stage, vectors)
-        average = _Average(self.model, stage.average) if stage.average else None
+    def _folder(self, done: tuple[int, int]) -> RunFolder:
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CheckpointError(f"--out {self.out}: cannot be written ({error.strerror})") from error
+        return RunFolder(self.out, self.recipe, done)
+
+    def _stage(self, number: int, stage: Stage, first: int, folder: RunFolder | None) -> None:
+        data = stage_data(self.recipe, stage, self.checkpoint.audio, self.checkpoint.image, number, self.world)
+        objective = make_objective(stage, self.recipe, self.inputs, self.model, data.labels).to(self.device)
+        optimiser = make_optimiser(self.model, stage, objective)
+        stepper = Stepper(self.model, objective, optimiser, self.recipe, stage, self.device, self.world)
+        average = Average(self.model, stage.average) if stage.average else None
         if first:
-            self._restore(optimiser, vectors, average)
-        prefetch = Prefetch(data, first, stage.steps, self.recipe.workers)
-        with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as metrics, Progress(stage, first) as progress:
-            saved = time.monotonic()
-            for step, batch in enumerate(prefetch, start=first):
-                figures = self._step(stage, step, batch, step_of, optimiser)
+            self._restore(stepper, objective, average)
+        prefetch = Prefetch(data, first * stage.accumulate, stage.steps * stage.accumulate, self.recipe.workers)
+        batches, saved = iter(prefetch), time.monotonic()
+        with Progress(stage, first, quiet=not self.world.writes) as progress:
+            for step in range(first, stage.steps):
+                parts = [next(batches) for _ in range(stage.accumulate)]
+                figures = stepper(step, parts)
                 if average:
                     average.update(self.model)
-                _log(metrics, {"stage": stage.name, "step": step, **figures})
-                progress.update(step, len(batch.labels), figures, prefetch.wait_s)
-                if time.monotonic() - saved > self.recipe.save_every_s:
-                    self._save(number, step + 1, optimiser, vectors, average)
+                if folder is not None:
+                    folder.log(stage.name, step, figures)
+                progress.update(step, sum(len(b.labels) for b in parts) * self.world.size, figures, prefetch.wait_s)
+                if self._due(saved) and step + 1 < stage.steps:
+                    self._save((number, step + 1), stepper, objective, average)
+                    self._draw(folder, stage.name, step + 1, data)
                     saved = time.monotonic()
+        batches.close()  # type: ignore[attr-defined]
         if average:
             average.copy_to(self.model)
-        self._save(number + 1, 0, optimiser, None, None)
+        self._save((number + 1, 0), stepper, objective, None)
+        self._draw(folder, stage.name, stage.steps, data)
 
-    def _step(
-        self, stage: Stage, step: int, batch: Batch, step_of: Any, optimiser: torch.optim.Optimizer
-    ) -> dict[str, float]:
-        for group in optimiser.param_groups:
-            group["lr"] = group["peak"] * schedule(step, stage.steps, stage.warmup_steps)
-        set_mode(self.model, stage.freeze_image)
-        rng = np.random.default_rng((self.recipe.seed, 1, step))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
-            loss, figures = step_of(self.model, batch, rng)
-        if not math.isfinite(loss.item()):
-            raise DataError(
-                f"stage {stage.name}, step {step}: loss is {loss.item()}; the last checkpoint stands. "
-                "Lower learning_rate, then --resume"
-            )
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_([p for g in optimiser.param_groups for p in g["params"]], 5.0)
-        optimiser.step()
-        return {"loss": loss.item(), **figures, "lr": optimiser.param_groups[0]["lr"]}
+    def _due(self, saved: float) -> bool:
+        """Rank 0's clock decides for all: statistics are averaged when a checkpoint is written."""
+        return self.world.gather_objects(time.monotonic() - saved > self.recipe.save_every_s)[0]
 
-    def _vectors(self, stage: Stage, data: StageData) -> ClassVectors | None:
-        return ClassVectors(data.labels).to(self.device) if stage.kind == "classes" else None
-
-    def _optimiser(self, stage: Stage, vectors: ClassVectors | None) -> torch.optim.Optimizer:
-        for parameter in self.model.parameters():
-            parameter.requires_grad_(True)
-        for parameter in frozen_parameters(self.model.image, stage.freeze_image):
-            parameter.requires_grad_(False)
-        image = [p for p in self.model.image.parameters() if p.requires_grad]
-        audio = [*self.model.audio.parameters(), *(vectors.parameters() if vectors else ())]
-        image_rate = stage.image_learning_rate or stage.learning_rate
-        groups = [{"params": audio, "peak": stage.learning_rate}, {"params": image, "peak": image_rate}]
-        return torch.optim.AdamW(groups, lr=stage.learning_rate, weight_decay=stage.weight_decay)
-
-    def _save(
-        self,
-        stage: int,
-        step: int,
-        optimiser: torch.optim.Optimizer,
-        vectors: nn.Module | None,
-        average: _Average | None,
-    ) -> None:
-        self.checkpoint.state = {"stage": stage, "step": step}
-        if step:
+    def _save(self, place: tuple[int, int], stepper: Stepper, objective: Objective, average: Average | None) -> None:
+        self.world.average_buffers(self.model)
+        if not self.world.writes:
+            return
+        self.checkpoint.state = {"stage": place[0], "step": place[1], "world": self.world.size}
+        if place[1]:
             self.checkpoint.state |= {
-                "optimiser": optimiser.state_dict(),
-                "vectors": vectors.state_dict() if vectors else {},
+                "optimiser": stepper.optimiser.state_dict(),
+                "scaler": stepper.scaler.state_dict(),
+                "vectors": objective.state_dict(),
                 "average": average.state if average else {},
+                "average_count": average.count if average else 0,
             }
         save(self.out / "model.pt", self.checkpoint)
-        if not step:
+        if not place[1]:
             save(self.out / "model.safetensors", self.checkpoint)
 
-    def _restore(self, optimiser: torch.optim.Optimizer, vectors: nn.Module | None, average: _Average | None) -> None:
+    def _restore(self, stepper: Stepper, objective: Objective, average: Average | None) -> None:
         state = self.checkpoint.state
-        optimiser.load_state_dict(state["optimiser"])
-        if vectors:
-            vectors.load_state_dict(state["vectors"])
+        stepper.optimiser.load_state_dict(state["optimiser"])
+        objective.load_state_dict(state["vectors"])
+        if state.get("scaler"):
+            stepper.scaler.load_state_dict(state["scaler"])
         if average:
-            average.state = state["average"]
+            average.state = {k: v.to(self.device) for k, v in state["average"].items()}
+            # Files of before held no count: their averages are old enough to follow at their own decay.
+            average.count = int(state.get("average_count", 10**9))
 
-
-class _Average:
-    """Exponential average of weights and statistics, kept beside the model; young averages follow faster."""
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay, self.count = decay, 0
-        self.state: dict[str, Tensor] = {k: v.detach().clone() for k, v in model.state_dict().items()}
-
-    def update(self, model: nn.Module) -> None:
-        self.count += 1
-        decay = min(self.decay, self.count / (self.count + 10))
-        for key, value in model.state_dict().items():
-            if value.is_floating_point():
-                self.state[key].lerp_(value, 1 - decay)
-            else:
-                self.state[key].copy_(value)
-
-    def copy_to(self, model: nn.Module) -> None:
-        model.load_state_dict(self.state)
-
-
-def schedule(step: int, steps: int, warmup: int) -> float:
-    """Linear warm-up, then a half cosine to 1 % of the peak."""
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-
-def _frozen_modules(trunk: Trunk, freeze: int) -> list[nn.Module]:
-    if freeze < 0:
-        return []
-    return [trunk.conv1, trunk.bn1, *(getattr(trunk, f"layer{i}") for i in range(1, freeze + 1))]
-
-
-def frozen_parameters(trunk: Trunk, freeze: int) -> list[nn.Parameter]:
-    """Parameters of the stem and of layers 1...`freeze`; none below 0."""
-    return [p for module in _frozen_modules(trunk, freeze) for p in module.parameters()]
-
-
-def set_mode(model: DualResNet, freeze: int) -> None:
-    """Training mode; the frozen part of the image trunk also keeps its BatchNorm statistics."""
-    model.train()
-    for module in _frozen_modules(model.image, freeze):
-        module.eval()
-
-
-def _log(file: TextIO, values: dict[str, Any]) -> None:
-    file.write(json.dumps({k: round(v, 6) if isinstance(v, float) else v for k, v in values.items()}) + "\n")
-    file.flush()
+    @torch.no_grad()
+    def _draw(self, folder: RunFolder | None, stage: str, step: int, data: StageData) -> None:
+        if folder is None or self.recipe.samples < 1:
+            return
+        batch = data.batch(SAMPLE_STEP)
+        n = min(self.recipe.samples, len(batch.labels))
+        self.model.eval()
+        images = self.inputs.images(batch)[:n]
+        sounds = self.inputs.spectrogram(torch.from_numpy(batch.waveforms[:n]).to(self.device))
+        maps = self.model(images, sounds).float().cpu().numpy()
+        folder.samples(stage, step, batch.images[:n], np.asarray(maps, np.float32))

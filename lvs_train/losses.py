@@ -88,7 +88,7 @@ def pool(similarity_BKHW: Tensor, config: TriMapConfig, own_index: Tensor | None
 
 
 def _logits(pools: Pools, easy: Tensor, same: Tensor | None, config: TriMapConfig) -> Tensor:
-    """[positive | easy, own and `same` columns masked | hard] / temperature; `easy` (B, K) in the anchor's direction."""
+    """[positive | easy, own and `same` columns masked | hard] / temperature; `easy` (B, K) as the anchor sees it."""
     masked = torch.zeros_like(easy, dtype=torch.bool)
     masked[torch.arange(len(easy), device=easy.device), pools.own] = True
     if same is not None:

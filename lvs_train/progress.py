@@ -14,8 +14,8 @@ LINE_EVERY_S = 30.0
 class Progress:
     """Loss, pairs/s, share of time spent waiting for data, ETA."""
 
-    def __init__(self, stage: Stage, first: int) -> None:
-        self.stage, self.first = stage, first
+    def __init__(self, stage: Stage, first: int, quiet: bool = False) -> None:
+        self.stage, self.first, self.quiet = stage, first, quiet
         self.tty = sys.stderr.isatty()
         self.start = self.printed = time.monotonic()
         self.pairs, self.figures = 0, dict[str, float]()
@@ -28,6 +28,8 @@ class Progress:
         self.pairs += pairs
         for key, value in figures.items():
             self.figures[key] = value if key not in self.figures else 0.97 * self.figures[key] + 0.03 * value
+        if self.quiet:
+            return
         now, last = time.monotonic(), step + 1 == self.stage.steps
         if now - self.printed < (0.2 if self.tty else LINE_EVERY_S) and not last:
             return
@@ -43,5 +45,5 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.tty:
+        if self.tty and not self.quiet:
             print(file=sys.stderr)

@@ -51,6 +51,39 @@ def degrade(rng: np.random.Generator, image: Image, strength: float = 1.0) -> Im
     return np.asarray(mixed.clip(0, 255), np.uint8)
 
 
+def squash_crop(rng: np.random.Generator, image: Image, size_px: int) -> Image:
+    """The paper's training picture: squash to 246 of 224 (bicubic), random crop, mirror. Never a centre crop."""
+    import cv2
+
+    large = round(size_px * 246 / 224)
+    squashed = cv2.resize(image, (large, large), interpolation=cv2.INTER_CUBIC)
+    x, y = rng.integers(0, large - size_px + 1, 2)
+    crop = squashed[y : y + size_px, x : x + size_px]
+    return np.asarray(crop[:, ::-1] if rng.random() < 0.5 else crop, np.uint8)
+
+
+def appearance(rng: np.random.Generator, image: Image) -> Image:
+    """SSL-TIE's look: jitter .4 .4 .4 .1 (p .8), grey (.2), blur of sigma .1-2 (.5), by torchvision's functions.
+
+    Drawn from `rng`, not from torch's global state, so that a step's pictures depend on the seed and the step alone.
+    """
+    import torch
+    from torchvision.transforms.v2 import functional as tv
+
+    picture = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+    if rng.random() < 0.8:
+        bright, contrast, saturation = (float(v) for v in rng.uniform(0.6, 1.4, 3))
+        picture = tv.adjust_brightness(picture, bright)
+        picture = tv.adjust_contrast(picture, contrast)
+        picture = tv.adjust_saturation(picture, saturation)
+        picture = tv.adjust_hue(picture, float(rng.uniform(-0.1, 0.1)))
+    if rng.random() < 0.2:
+        picture = tv.rgb_to_grayscale(picture, 3)
+    if rng.random() < 0.5:
+        picture = tv.gaussian_blur(picture, [23, 23], [float(rng.uniform(0.1, 2.0))] * 2)
+    return np.asarray(picture.permute(1, 2, 0).numpy(), np.uint8)
+
+
 def cut_waveform(rng: np.random.Generator, waveform: Waveform, num_samples: int) -> Waveform:
     """A random stretch of `num_samples`; shorter sound is repeated (never padded: length would be a cue)."""
     if len(waveform) < num_samples:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -19,30 +20,43 @@ Waveform = npt.NDArray[np.float32]
 
 def read_image(path: Path) -> Image:
     """(H, W, 3) RGB uint8. Raises DataError when the file is not a picture."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: not a readable picture ({error.strerror})") from error
+    return decode_image(data, str(path))
+
+
+def decode_image(encoded: bytes, name: str) -> Image:
+    """The same from a file's bytes; `name` stands in the error."""
     import cv2
 
-    data = np.fromfile(path, np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR) if encoded else None
     if image is None:
-        raise DataError(f"{path}: not a readable picture ({data.size} bytes)")
+        raise DataError(f"{name}: not a readable picture ({len(encoded)} bytes)")
     return np.asarray(image[..., ::-1], np.uint8)
 
 
 def read_sound(path: Path, sample_rate: int) -> Waveform:
     """Mono float32 in [-1, 1] at `sample_rate`. Raises DataError when unreadable, empty or not finite."""
+    return decode_sound(path, str(path), sample_rate)
+
+
+def decode_sound(source: Path | BytesIO, name: str, sample_rate: int) -> Waveform:
+    """The same from a path or a file's bytes; `name` stands in the error."""
     import soundfile
 
     try:
-        data, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        data, rate = soundfile.read(source, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
-        raise DataError(f"{path}: not a readable sound ({error})") from error
+        raise DataError(f"{name}: not a readable sound ({error})") from error
     mono = data.mean(1)
     if rate != sample_rate:
         import soxr
 
         mono = soxr.resample(mono, rate, sample_rate)
     if not len(mono) or not np.isfinite(mono).all():
-        raise DataError(f"{path}: {len(mono)} samples, finite: {bool(np.isfinite(mono).all())}; cannot be used")
+        raise DataError(f"{name}: {len(mono)} samples, finite: {bool(np.isfinite(mono).all())}; cannot be used")
     return np.asarray(mono, np.float32)
 
 

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from lvs_runtime import drawn
-from lvs_runtime.errors import DataError
 from lvs_runtime.spec import AudioSpec, ImageSpec
 
-from .augment import Image, Waveform, add_background, band_limit, cut_waveform, degrade, random_crop, set_level
+from .augment import (
+    Image,
+    Waveform,
+    add_background,
+    appearance,
+    band_limit,
+    cut_waveform,
+    degrade,
+    random_crop,
+    set_level,
+)
+from .clip_pairs import ClipPairs, Pair
 from .composite import distractors, load_photo, training_paste, training_tiles
 from .decode import SoundBank
 from .material import Item, Material
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """One picture with one sound. `label` names the clip's class, or the clip itself when it has none."""
-
-    image: Image  # (224, 224, 3) RGB uint8
-    waveform: Waveform  # (num_samples,) float32
-    label: str
-    also: tuple[str, ...] = ()  # further classes that the picture shows: their sounds are no negatives of it
 
 
 class PairSource(Protocol):
@@ -36,6 +35,9 @@ class PairSource(Protocol):
     def draw(self, rng: np.random.Generator, num_samples: int) -> Pair:
         """One pair with a sound of `num_samples` samples."""
         ...
+
+
+__all__ = ["Batch", "ClipPairs", "DrawnPairs", "Mixture", "Pair", "PairSource", "PhotoSoundPairs"]
 
 
 @dataclass
@@ -50,33 +52,6 @@ class DrawnPairs:
         """A drawn picture, lightly degraded, with its object's sound."""
         image, waveform, label, _ = drawn.training_pair(rng, size_px=self.image.size_px, seconds=self.audio.seconds)
         return Pair(degrade(rng, image, 0.5), cut_waveform(rng, waveform, num_samples), self.names.get(label, label))
-
-
-class ClipPairs:
-    """Clips as the official code lays them out: `frames/<id>.jpg` and `audio/<id>.wav`; each its own label."""
-
-    def __init__(self, root: Path, audio: AudioSpec, image: ImageSpec, cache: Path | None = None) -> None:
-        frames = {p.stem: p for p in sorted((root / "frames").glob("*.*"))}
-        sounds = {p.stem: p for p in sorted((root / "audio").glob("*.*"))}
-        ids = sorted(frames.keys() & sounds.keys())
-        if not ids:
-            raise DataError(
-                f"clips {root}: no id has both frames/<id>.jpg and audio/<id>.wav "
-                f"({len(frames)} pictures, {len(sounds)} sounds found)"
-            )
-        self.image = image
-        self.photos = [Item(frames[i], (), i, "clips", "train") for i in ids]
-        self.bank = SoundBank([Item(sounds[i], (), i, "clips", "train") for i in ids], audio.sample_rate, cache)
-        self.usable = [i for i in range(len(ids)) if len(self.bank[i])]
-
-    def draw(self, rng: np.random.Generator, num_samples: int) -> Pair:
-        """A clip's frame, cropped and mirrored, with its own sound."""
-        index = self.usable[int(rng.integers(len(self.usable)))]
-        size = (self.image.size_px, self.image.size_px)
-        picture = random_crop(rng, load_photo(self.photos[index]), size, 0.6)
-        return Pair(
-            degrade(rng, picture, 0.6), cut_waveform(rng, self.bank[index], num_samples), self.photos[index].group
-        )
 
 
 SCENE_NAMES = {"person": "speech"}  # what a class of natural photos is called among sounds
@@ -95,8 +70,9 @@ class PhotoSoundPairs:
         layouts: Mapping[str, float],
         alike: Sequence[Sequence[str]] = (),
         same_source: float = 0.65,
+        every_source: bool = False,
     ) -> None:
-        self.material, self.bank, self.same_source = material, bank, same_source
+        self.material, self.bank, self.same_source, self.every_source = material, bank, same_source, every_source
         self.audio, self.image = spec
         self.layouts, weights = list(layouts), np.array(list(layouts.values()), float)
         self.weights = weights / weights.sum()
@@ -125,7 +101,7 @@ class PhotoSoundPairs:
             picture = degrade(rng, random_crop(rng, load_photo(scene), size, 0.7))
             also = tuple(SCENE_NAMES.get(c, c) for c in scene.classes)
         else:
-            picture, also = self.picture(rng, label, layout), ()
+            picture, also = self.picture(rng, label, layout)
         return Pair(picture, self.sound(rng, label, num_samples), label, also)
 
     def photo(self, rng: np.random.Generator, label: str) -> Item:
@@ -137,19 +113,21 @@ class PhotoSoundPairs:
         chosen = [i for i in items if i.source == source]
         return chosen[int(rng.integers(len(chosen)))]
 
-    def picture(self, rng: np.random.Generator, label: str, layout: str) -> Image:
-        """The class in a layout; a class without natural photos of several things is shown whole instead."""
+    def picture(self, rng: np.random.Generator, label: str, layout: str) -> tuple[Image, tuple[str, ...]]:
+        """The class in a layout, and (`every_source`) the other classes that it shows; `scene` without one is whole."""
         size = self.image.size_px
         own = self.photo(rng, label)
         if layout in ("whole", "scene"):
-            return degrade(rng, random_crop(rng, load_photo(own), (size, size), 0.35))
+            return degrade(rng, random_crop(rng, load_photo(own), (size, size), 0.35)), ()
         number = 3 if layout == "tiles" else int(rng.integers(0, 3))
         same = rng.random() < self.same_source
         others = distractors(rng, self.material, "train", own, number, self.forbidden[label], same)
+        also = tuple(sorted({SCENE_NAMES.get(c, c) for o in others for c in (o.group, *o.classes) if c[0] != "_"}))
+        also = also if self.every_source else ()
         if layout == "tiles":
-            return training_tiles(rng, [own, *others], load_photo, size)
+            return training_tiles(rng, [own, *others], load_photo, size), also
         silent = self.material.photos_of("_silent", "train")
-        return training_paste(rng, [own, *others], silent[int(rng.integers(len(silent)))], load_photo, size)
+        return training_paste(rng, [own, *others], silent[int(rng.integers(len(silent)))], load_photo, size), also
 
     def sound(self, rng: np.random.Generator, label: str, num_samples: int) -> Waveform:
         """A sound of the class: cut, sometimes two chained, band-limited, with background, at a random level."""
@@ -191,19 +169,30 @@ class Batch:
 
     def same(self) -> npt.NDArray[np.bool_]:
         """(B, B + X): True where a column's sound has a class of the row's picture or one alike, so is no negative."""
-        names = np.array(self.labels)
-        same = names[:, None] == names[None]
-        for row, shown in enumerate(self.also):
-            near = {*shown, *(name for group in self.alike if set(group) & set(shown) for name in group)}
-            same[row] |= np.isin(names, list(near))
-        for group in self.alike:
-            inside = np.isin(names, group)
-            same |= inside[:, None] & inside[None]
-        return np.pad(same, ((0, 0), (0, len(self.waveforms) - len(names))))
+        same = same_pairs(self.labels, self.also, self.labels, self.alike)
+        return np.pad(same, ((0, 0), (0, len(self.waveforms) - len(self.labels))))
+
+
+def same_pairs(
+    rows: Sequence[str], also: Sequence[tuple[str, ...]], columns: Sequence[str], alike: Sequence[Sequence[str]]
+) -> npt.NDArray[np.bool_]:
+    """(rows, columns): True where the column's class is shown by the row's picture, or is alike to one that is."""
+    shown, heard = np.array(rows), np.array(columns)
+    same: npt.NDArray[np.bool_] = shown[:, None] == heard[None]
+    for row, names in enumerate(also):
+        near = {*names, *(name for group in alike if set(group) & set(names) for name in group)}
+        same[row] |= np.isin(heard, list(near))
+    for group in alike:
+        same |= np.isin(shown, group)[:, None] & np.isin(heard, group)[None]
+    return same
 
 
 class Mixture:
-    """Draws whole batches from several sources by weight; `batch(step)` depends on (seed, step) alone."""
+    """Draws whole batches from several sources by weight; `batch(step)` depends on (seed, step, rank) alone.
+
+    A single source of clips is gone through epoch by epoch; several are drawn from by weight. Each of `world` processes
+    draws `batch_size` pairs of its own, with sounds of one length.
+    """
 
     def __init__(
         self,
@@ -214,23 +203,41 @@ class Mixture:
         seconds: tuple[float, float],
         extra_negatives: int = 0,
         alike: Sequence[Sequence[str]] = (),
+        *,
+        looks: bool = False,
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
         self.alike = alike
         self.sources = [s for s, _ in sources]
         weights = np.array([w for _, w in sources], float)
         self.weights = weights / weights.sum()
-        self.batch_size, self.seed, self.extra = batch_size, seed, extra_negatives
+        self.batch_size, self.seed, self.extra, self.looks = batch_size, seed, extra_negatives, looks
         self.audio, self.seconds = audio, seconds
+        self.rank, self.world = rank, world
 
     def batch(self, step: int) -> Batch:
         """The batch of one step; all its sounds have one length, drawn from `seconds`."""
         rng = np.random.default_rng((self.seed, step))
         num_samples = max(self.audio.n_fft, round(rng.uniform(*self.seconds) * self.audio.sample_rate))
-        counts = _quota(rng, self.weights, self.batch_size)
-        pairs = [s.draw(rng, num_samples) for s, n in zip(self.sources, counts, strict=True) for _ in range(n)]
+        if self.world > 1:
+            rng = np.random.default_rng((self.seed, step, self.rank))
+        pairs = self._pairs(step, rng, num_samples)
         extra = [noise_or_silence(rng, num_samples) for _ in range(self.extra)]
+        images = [p.image for p in pairs]
+        if self.looks:  # a generator of its own: the pairs are those of the run without
+            own = np.random.default_rng((self.seed, step, self.rank, 7))
+            images = [appearance(own, image) for image in images]
         waveforms = np.stack([p.waveform for p in pairs] + extra)
-        return Batch(np.stack([p.image for p in pairs]), waveforms, [p.label for p in pairs], self.alike, [p.also for p in pairs])
+        return Batch(np.stack(images), waveforms, [p.label for p in pairs], self.alike, [p.also for p in pairs])
+
+    def _pairs(self, step: int, rng: np.random.Generator, num_samples: int) -> list[Pair]:
+        first = self.sources[0]
+        if len(self.sources) == 1 and isinstance(first, ClipPairs):
+            start = (step * self.world + self.rank) * self.batch_size
+            return [first.at(start + i, self.seed, rng, num_samples) for i in range(self.batch_size)]
+        counts = _quota(rng, self.weights, self.batch_size)
+        return [s.draw(rng, num_samples) for s, n in zip(self.sources, counts, strict=True) for _ in range(n)]
 
 
 def _quota(rng: np.random.Generator, weights: npt.NDArray[np.float64], total: int) -> list[int]:

@@ -104,7 +104,7 @@ def test_clips(tmp_path):
     pair = ClipPairs(tmp_path, AUDIO, IMAGE).draw(np.random.default_rng(0), 8000)
     assert pair.image.shape == (224, 224, 3)
     assert pair.waveform.shape == (8000,)
-    with pytest.raises(DataError, match="no id has both"):
+    with pytest.raises(DataError, match="want one of lvs"):
         ClipPairs(tmp_path / "frames", AUDIO, IMAGE)
 
 
