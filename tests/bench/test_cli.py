@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lvs_runtime.bench import compare, report, writing
+from lvs_runtime.bench import clocks, compare, report, writing
 from lvs_runtime.cli import bench
 from lvs_runtime.errors import ConfigError
-
-BENCH = [sys.executable, "-m", "lvs_runtime.cli.bench"]
 
 
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: Any) -> tuple[int, str, str]:
@@ -119,36 +115,27 @@ def _check_schema(result: dict[str, Any]) -> None:
     assert result["run"]["provider"] == "CPUExecutionProvider"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="SIGINT to a child")
-def test_an_interrupted_run_writes_what_it_has(toy_path: Path, tmp_path: Path) -> None:
-    target = tmp_path / "cut.json"
-    process = subprocess.Popen(
-        [*BENCH, "camera", "--bundle", str(toy_path), "--seconds", "600", "--threads", "1", "--json", str(target)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    try:
-        end_s = time.monotonic() + 90
-        while "lvs-inference" not in _threads(process.pid) and time.monotonic() < end_s:
-            assert process.poll() is None, process.communicate()[0]
-            time.sleep(0.05)
-        time.sleep(2.5)  # past the warm-up
-        process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == 130, out
+def test_an_interrupted_run_writes_what_it_has(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], toy_path: Path, tmp_path: Path
+) -> None:
+    """Ctrl-C in the middle of an hour: as if it came while the feeder waits for its 250th moment."""
+    target, waits, sleep = tmp_path / "cut.json", count(), clocks.RealClock.sleep_until_ns
+
+    def until(clock: clocks.RealClock, moment_ns: int) -> None:
+        if next(waits) == 250:  # 130 a second: past the warm-up
+            raise KeyboardInterrupt
+        sleep(clock, moment_ns)
+
+    monkeypatch.setattr(clocks.RealClock, "sleep_until_ns", until)
+    code, out, _ = call(
+        monkeypatch, capsys, "camera", "--bundle", toy_path, "--seconds", "3600", "--threads", "1", "--json", target
+    )
+    assert code == 130
     result = json.loads(target.read_text(encoding="utf-8"))
     assert result["partial"] is True
-    assert result["frames"]["processed"] > 0
+    assert 20 < result["frames"]["offered"] < 40
+    assert len((tmp_path / "cut.samples.jsonl").read_text().splitlines()) == result["frames"]["offered"]
     assert "PARTIAL" in out
-
-
-def _threads(pid: int) -> str:
-    try:
-        return " ".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/comm"))
-    except OSError:
-        return ""
 
 
 def made(tmp_path: Path, name: str, ages_ms: list[float], **changes: Any) -> Path:

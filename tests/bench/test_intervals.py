@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import comb
+
 import numpy as np
 import pytest
 
@@ -13,7 +16,7 @@ from lvs_runtime.errors import ConfigError
 @pytest.mark.parametrize(
     ("n", "p", "expected"),
     [
-        # scipy.stats.binom, two-sided 95 %: computed apart
+        # two-sided 95 %, computed apart
         (100, 0.50, (40, 61)),
         (100, 0.90, (84, 96)),
         (100, 0.95, (90, 100)),
@@ -29,15 +32,18 @@ def test_ranks_by_the_table(n: int, p: float, expected: tuple[int, int | None]) 
     assert intervals.order_ranks(n, p) == expected
 
 
-def test_ranks_agree_with_scipy() -> None:
-    binom = pytest.importorskip("scipy.stats").binom
-    for n in (1, 20, 367, 368):
-        for p in (0.5, 0.9, 0.99):
-            low, high = intervals.order_ranks(n, p)
-            assert low is None or binom.cdf(low - 1, n, p) <= 0.025 < binom.cdf(low, n, p)
-            assert (high is None) == (binom.cdf(n - 1, n, p) < 0.975)
-            if high is not None:
-                assert binom.sf(high - 1, n, p) <= 0.025
+@pytest.mark.parametrize("n", [1, 7, 20, 72, 73, 150])
+@pytest.mark.parametrize("p", [Fraction(1, 2), Fraction(9, 10), Fraction(19, 20)])
+def test_ranks_agree_with_exact_arithmetic(n: int, p: Fraction) -> None:
+    def at_most(k: int) -> Fraction:
+        return sum((comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k + 1)), Fraction(0))
+
+    low, high = intervals.order_ranks(n, float(p))
+    tail = Fraction(25, 1000)
+    assert low is None or at_most(low - 1) <= tail
+    assert at_most(low or 0) > tail  # no larger rank would do
+    assert high is None or 1 - at_most(high - 1) <= tail
+    assert 1 - at_most((high or n + 1) - 2) > tail  # no smaller rank would do
 
 
 @pytest.mark.parametrize("percent", [50, 90, 95])

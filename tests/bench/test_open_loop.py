@@ -138,7 +138,7 @@ def test_recording_allocates_nothing_that_stays() -> None:
         recorder.add(k, 1, 2, 3, stages_ms=stages)
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert after - before < 1000  # bytes, over 4,000 frames
+    assert after - before < 4000  # bytes: less than one a frame
     assert recorder.grown == 0
 
 
