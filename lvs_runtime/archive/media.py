@@ -159,13 +159,13 @@ class SegmentReader:
                 yield sight
             return
         self._picker = Picker(self._video, self._start_s, *grid, self._av.error.FFmpegError)
-        begin = time.perf_counter()
+        begin = time.thread_time()
         for sight in self._picker.sights(self._chain(head)):
-            self.reading.stages_s["decode"] += time.perf_counter() - begin
+            self.reading.stages_s["decode"] += time.thread_time() - begin
             self.reading.end_s = self._picker.end_s
             yield sight
-            begin = time.perf_counter()
-        self.reading.stages_s["decode"] += time.perf_counter() - begin
+            begin = time.thread_time()
+        self.reading.stages_s["decode"] += time.thread_time() - begin
         self.reading.end_s = self._picker.end_s
 
     def _chain(self, head: list[Any]) -> Iterator[Any]:
@@ -180,7 +180,7 @@ class SegmentReader:
         return frames
 
     def _look(self, sight: Sight) -> Look:
-        begin = time.perf_counter()
+        begin = time.thread_time()
         frame_bgr = sight.frame.to_ndarray(format="bgr24")
         prepared = self._prepare(frame_bgr)
         height, width = frame_bgr.shape[:2]
@@ -189,14 +189,14 @@ class SegmentReader:
             prepared = np.ascontiguousarray(np.rot90(prepared, turns, axes=(1, 2)))
             width, height = (height, width) if turns % 2 else (width, height)
             frame_bgr = np.ascontiguousarray(np.rot90(frame_bgr, turns)) if self._keep_frames else frame_bgr
-        scaled = time.perf_counter()
+        scaled = time.thread_time()
         t_s = sight.index * self._settings.every_s
         begin_at, end_at = self._settings.window(t_s)
         around = (round((t_s - LEVEL_S / 2) * SAMPLE_RATE), round((t_s + LEVEL_S / 2) * SAMPLE_RATE))
         start, sound = self._track.window(begin_at, end_at)
         level_start, level_sound = self._track.window(*around)
         self.reading.stages_s["resize"] += scaled - begin
-        self.reading.stages_s["decode"] += time.perf_counter() - scaled
+        self.reading.stages_s["decode"] += time.thread_time() - scaled
         kept = frame_bgr if self._keep_frames else None
         return Look(t_s, sight.frame_s, prepared, (width, height), sound, start, level_sound, level_start, kept)
 

@@ -115,7 +115,7 @@ def _init(ray: Any, engine: Engine) -> None:
             if engine.address is not None or os.environ.get("RAY_ADDRESS"):
                 raise
             ray.init(include_dashboard=False, **options)  # none runs on this machine: one for this job
-    except (ConnectionError, TimeoutError, ValueError, RuntimeError, ImportError, OSError) as error:
+    except Exception as error:
         text = str(error).strip().splitlines()
         if any("ersion mismatch" in line or "ersions do not match" in line for line in text):
             raise ConfigError(

@@ -50,7 +50,7 @@ class FileResult:
     settings_hash: str = ""
     lvs_version: str = ""
     done_before: bool = False  # found in the output folder, not made now
-    stages_s: Mapping[str, float] = field(default_factory=dict)  # CPU use by stage, of what was made now
+    stages_s: Mapping[str, float] = field(default_factory=dict)  # CPU seconds by stage, of what was made now
     out: str = ""
     tables: tuple[Any, ...] = ()  # rows in memory, when there is no output folder
 

@@ -91,23 +91,24 @@ def test_messages_and_exit_codes(whole: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("victim", ["worker", "driver"])
 def test_kill_9_loses_and_doubles_nothing(victim: str, toy_path: Path, tmp_path: Path) -> None:
     clips = tmp_path / "clips"
     clips.mkdir()
-    for i in range(40):
+    for i in range(12):
         archive_work.write_clip(clips / f"{i:02d}.mp4", 4.0, seed=i)
-    args = command(clips, "--bundle", toy_path, "--workers", "2", "--every", "0.04", "--out")
+    args = command(clips, "--bundle", toy_path, "--workers", "2", "--every", "0.1", "--out")
     assert subprocess.run([*args, tmp_path / "calm"], check=False, capture_output=True).returncode == 0
     job = subprocess.Popen([*args, tmp_path / "out"], stderr=subprocess.PIPE, text=True)
-    while len(list((tmp_path / "out" / "files").rglob("*.parquet"))) < 8:
+    while len(list((tmp_path / "out" / "files").rglob("*.parquet"))) < 3:
         time.sleep(0.02)
         assert job.poll() is None, job.stderr.read()
     children = [int(pid) for pid in Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()]
     workers = [pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
     assert len(workers) == 2
     os.kill(workers[0] if victim == "worker" else job.pid, signal.SIGKILL)
-    code = job.wait(100)
+    code = job.wait(150)
     assert code == (0 if victim == "worker" else -signal.SIGKILL)
     if victim == "driver":
         deadline = time.monotonic() + 20
