@@ -30,11 +30,11 @@ from world import RATE, World
 
 TICK_S = 0.08
 GAIN_HZ, MOST_RAD_S = 5.0, 1.6  # how the motors follow
-LOST_S = 1.5  # heard, not seen for so long: look around
+LOST_S = 1.0  # heard, not seen for so long: look around
 
 
 class Head:
-    """Pose over time, and where it wants to look. The controller is a line: speed = gain x error, limited."""
+    """Pose over time, and where it wants to look. The controller: a share of the way each tick, limited."""
 
     def __init__(self) -> None:
         self.pan = self.tilt = 0.0
@@ -44,12 +44,14 @@ class Head:
 
     def move(self, dt_s: float, stamp_ns: int) -> None:
         """Let the motors run for `dt_s`."""
+        share = 1 - math.exp(-GAIN_HZ * dt_s)  # of the way: never beyond, however long the tick was
+        most = MOST_RAD_S * dt_s
         steps = [
-            max(-MOST_RAD_S, min(MOST_RAD_S, GAIN_HZ * (want - at)))
+            max(-most, min(most, share * (want - at)))
             for want, at in zip(self.target, (self.pan, self.tilt), strict=True)
         ]
-        self.pan = max(-1.0, min(1.0, self.pan + steps[0] * dt_s))
-        self.tilt = max(-0.4, min(0.4, self.tilt + steps[1] * dt_s))
+        self.pan = max(-1.0, min(1.0, self.pan + steps[0]))
+        self.tilt = max(-0.4, min(0.4, self.tilt + steps[1]))
         self._stamps.append(stamp_ns)
         self._poses.append((self.pan, self.tilt))
 
