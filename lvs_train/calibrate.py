@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,7 @@ from .data.composite import PxBox
 from .data.pairs import ClipPairs, noise_or_silence
 from .embed import Embedders
 from .evaluate import CompositeSet, similarity
-from .prepare import material_of
+from .prepare import clip_pairs, material_of
 
 Floats = npt.NDArray[np.float32]
 CALIBRATION_SEED = 5
@@ -138,6 +137,6 @@ def calibrate(recipe: Recipe, embed: Embedders) -> dict[str, float]:
         examples += composite_examples(embed, composites, number)
     if data.drawn_weight > 0:
         examples += drawn_examples(embed, number // (2 if examples else 1))
-    for folder in data.clips if not examples else ():
-        examples += clip_examples(embed, ClipPairs(Path(folder), embed.audio_spec, embed.image_spec), number)
+    for clips in clip_pairs(recipe, embed.audio_spec, embed.image_spec) if not examples else ():
+        examples += clip_examples(embed, clips, number)
     return fit(examples, embed.image_spec.size_px)

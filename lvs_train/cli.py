@@ -13,7 +13,7 @@ import tyro
 from lvs_runtime.cli.common import run_cli
 from lvs_runtime.errors import ConfigError, DataError, DeviceError
 
-from . import cli_benchmark, cli_prepare
+from . import cli_benchmark, cli_finetune, cli_prepare
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +28,7 @@ RecipePath = Annotated[Path, tyro.conf.arg(metavar="RECIPE.toml")]
 class Train:
     """Train the dual ResNet18 with the tri-map loss, as a recipe says.
 
-    Also: calibrate, evaluate, sheet, prepare, leaks, clips.
+    Also: finetune, calibrate, evaluate, sheet, prepare, leaks, clips, shrink, card.
     """
 
     config: RecipePath
@@ -41,6 +41,12 @@ class Train:
     """auto, cpu, cuda or cuda:N."""
     threads: int = 0
     """CPU threads for torch; 0: torch's choice."""
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="KEY=VALUE")] = ()
+    """Change a key of the recipe, e.g. --set 'data.clips=["clips"]' --set stages.0.steps=100. May be repeated."""
+    allow_leak: bool = False
+    """Train although training ids are in a test list of the recipe; the checkpoint records it."""
+    lost_after_s: float = 600.0
+    """Under torchrun: a process that is silent for so long counts as lost."""
     debug: bool = False
     """Show a traceback with an error."""
 
@@ -129,18 +135,22 @@ class Clips:
 
 
 def train(args: Train) -> int:
-    """Run the recipe, calibrate, and say where the result lies and what to do next."""
+    """Run the recipe, calibrate, and say where the result lies and what to do next. One of many under torchrun."""
     import torch
 
     from .checkpoint import load
     from .config import load_recipe
+    from .distributed import local_device, world_of
     from .loop import Trainer
 
-    recipe = load_recipe(args.config)
-    device = pick_device(args.device)
+    recipe = load_recipe(args.config, [*args.set, *(["data.allow_leak=true"] if args.allow_leak else [])])
+    device = local_device(pick_device(args.device))
     if args.threads:
         torch.set_num_threads(args.threads)
-    path = Trainer(recipe, args.out, device, args.resume).run()
+    with world_of(device, args.lost_after_s) as world:
+        path = Trainer(recipe, args.out, device, args.resume, world).run()
+        if not world.writes:
+            return 0
     if "calibrated" not in load(path).meta:
         thresholds = _calibrate(recipe, path, device)
         print(f"calibrated: {thresholds}")
@@ -281,6 +291,7 @@ def main() -> None:
         "prepare": (cli_prepare.Prepare, cli_prepare.prepare),
         "leaks": (cli_prepare.Leaks, cli_prepare.leaks),
         "card": (Card, card),
+        "finetune": (cli_finetune.Finetune, cli_finetune.finetune),
         "sheet": (cli_benchmark.Sheet, cli_benchmark.sheet),
     }
     if cli_benchmark.is_benchmark(sys.argv[2:]):

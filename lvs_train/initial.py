@@ -22,7 +22,11 @@ log = logging.getLogger(__name__)
 def initialise(model: DualResNet, init: Init) -> None:
     """Fill the trunks as the recipe says; raises CheckpointError when a file is missing or does not fit."""
     if init.checkpoint:
-        model.load_state_dict(load(init.checkpoint).model.state_dict())
+        start = load(init.checkpoint).model
+        model.image.load_state_dict(start.image.state_dict())
+        model.audio.load_state_dict(start.audio.state_dict())
+        if start.heads.objective == model.heads.objective and start.heads.options() == model.heads.options():
+            model.heads.load_state_dict(start.heads.state_dict())
     if init.torchvision:
         from torchvision.models import ResNet18_Weights, resnet18
 
