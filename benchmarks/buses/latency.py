@@ -209,7 +209,7 @@ def foxglove(_folder: Path, got: Arrivals) -> tuple[Any, Callable[[], None]]:
     from websockets.sync.client import connect
 
     port = bus_helpers.free_port()
-    sink = open_sink(f"foxglove:{port}")
+    sink = open_sink(f"foxglove:{port}?image=100")
 
     def take() -> None:
         bus_helpers.wait_until("server", lambda: sink._server is not None)

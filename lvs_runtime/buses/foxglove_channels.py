@@ -1,8 +1,9 @@
 """What Foxglove shows of a session, in its own schemas: it opens live and recorded without any setting.
 
 /camera/image CompressedImage, as captured      /lvs/annotations ImageAnnotations: boxes, peak, caption
-/lvs/overlay CompressedImage with the heat      /lvs/bearing SceneUpdate: an arrow for each track
-/audio RawAudio, 16 bit                         /lvs/result JSON, what every bus gets
+/lvs/overlay CompressedImage with the heat,     /lvs/bearing SceneUpdate: an arrow for each track
+    5 a second, or ?image=HZ                    /lvs/result JSON, what every bus gets
+/audio RawAudio, 16 bit
 """
 
 from __future__ import annotations
@@ -17,30 +18,37 @@ import numpy.typing as npt
 from ..geometry.bearing import ray_from_angles
 from ..results import Result, VideoFrame
 from ..sinks.encode import encode_json
+from ..view.jpeg import JpegEncoder
 from .message import Pictures, result_message
+from .spec import BusSpec
 from .stamps import DEFAULT_FRAME_ID, MessageStamps, split_ns
 
 IMAGE, OVERLAY, ANNOTATIONS = "/camera/image", "/lvs/overlay", "/lvs/annotations"
 AUDIO, BEARING, RESULT = "/audio", "/lvs/bearing", "/lvs/result"
+_OVERLAY_HZ, _QUALITY = 5.0, 80
 _ARROW_M = 1.0
 _ARROW_S = 1  # how long an arrow stays when nothing comes after it
 
 
 class FoxgloveChannels:
-    """Channels of one context. `wanted(topic)` says whether anybody looks (live); pictures cost 2 to 5 ms each."""
+    """Channels of one context. `wanted(topic)` says whether anybody looks (live).
 
-    def __init__(self, context: Any, stamps: MessageStamps, with_map: bool, wanted: Callable[[str], bool]) -> None:
+    Drawing the heat costs many times what encoding a picture costs, so it has a rate of its own.
+    """
+
+    def __init__(self, context: Any, stamps: MessageStamps, spec: BusSpec, wanted: Callable[[str], bool]) -> None:
         from foxglove import Channel, channels
 
         self._context = context  # its channels close when nobody holds it
-        self._stamps, self._with_map, self._wanted = stamps, with_map, wanted
+        self._stamps, self._with_map, self._wanted = stamps, spec.with_map, wanted
         self._image = channels.CompressedImageChannel(IMAGE, context=context)
         self._overlay = channels.CompressedImageChannel(OVERLAY, context=context)
         self._annotations = channels.ImageAnnotationsChannel(ANNOTATIONS, context=context)
         self._audio = channels.RawAudioChannel(AUDIO, context=context)
         self._bearing = channels.SceneUpdateChannel(BEARING, context=context)
         self._result = Channel(RESULT, message_encoding="json", context=context)
-        self._pictures = Pictures(1000.0)
+        self._encoder = JpegEncoder(_QUALITY)
+        self._pictures = Pictures(spec.number("image", _OVERLAY_HZ, 0.0, 120.0), _QUALITY)
 
     def write(self, frame: VideoFrame, result: Result) -> None:
         """Everything of one result, at the frame's stamp."""
@@ -53,14 +61,14 @@ class FoxgloveChannels:
         self._bearing.log(_arrows(result, stamp, frame_id), log_time=stamp_ns)
         self._result.log(encode_json(result_message(result, stamp_ns, self._with_map)), log_time=stamp_ns)
         if self._wanted(IMAGE):
-            jpeg = self._pictures.plain(frame)
+            jpeg = self._encoder.encode(np.ascontiguousarray(frame.image_bgr))
             self._image.log(
                 m.CompressedImage(timestamp=stamp, frame_id=frame_id, data=jpeg, format="jpeg"), log_time=stamp_ns
             )
-        if self._wanted(OVERLAY):
-            jpeg = self._pictures.annotated(frame, result)
+        overlay = self._pictures.take(frame, result) if self._wanted(OVERLAY) else None
+        if overlay is not None:
             self._overlay.log(
-                m.CompressedImage(timestamp=stamp, frame_id=frame_id, data=jpeg, format="jpeg"), log_time=stamp_ns
+                m.CompressedImage(timestamp=stamp, frame_id=frame_id, data=overlay, format="jpeg"), log_time=stamp_ns
             )
 
     def write_audio(self, samples: npt.NDArray[np.float32], sample_rate: int, start_ns: int) -> None:

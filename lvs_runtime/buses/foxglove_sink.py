@@ -55,7 +55,7 @@ class FoxgloveSink(BusSink):
                 f"--sink foxglove:0 takes a free one and prints it"
             ) from error
         self.port = self._server.port
-        self._channels = FoxgloveChannels(context, self.stamps, self.spec.with_map, self._looked.at)
+        self._channels = FoxgloveChannels(context, self.stamps, self.spec, self._looked.at)
         where = self.spec.host if self.spec.host in _LOOPBACK else f"{self.spec.host} (open to the network)"
         print(f"Foxglove: open connection ws://{where}:{self.port}", file=sys.stderr, flush=True)  # noqa: T201
 

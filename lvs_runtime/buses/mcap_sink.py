@@ -49,7 +49,7 @@ class McapSink(BusSink):
             self._writer = foxglove.open_mcap(self.path, allow_overwrite=True, context=context, writer_options=options)
         except (OSError, RuntimeError) as error:
             raise SinkError(f"sink {self.name}: cannot be created ({error})") from error
-        self._channels = FoxgloveChannels(context, self.stamps, self.spec.with_map, lambda topic: True)
+        self._channels = FoxgloveChannels(context, self.stamps, self.spec, lambda topic: True)
 
     def write(self, frame: VideoFrame, result: Result, audio: AudioWindow | None) -> None:
         """Record one result."""

@@ -88,11 +88,6 @@ class Pictures:
         encoded: bytes = self._encoder.encode(self._overlay.draw(frame.image_bgr, result))
         return encoded
 
-    def plain(self, frame: VideoFrame) -> bytes:
-        """The JPEG of the frame as it was captured."""
-        encoded: bytes = self._encoder.encode(np.ascontiguousarray(frame.image_bgr))
-        return encoded
-
 
 class BusSink:
     """What every sink on a bus has: name, small queue, stamps, pictures. Nothing happens before `open`."""

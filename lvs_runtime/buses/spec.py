@@ -24,8 +24,8 @@ _OPTIONS: dict[str, frozenset[str]] = {
     "zmq": frozenset({"image", "map"}),
     "dds": frozenset({"image", "map", "domain", "rate", "channels"}),
     "ros2": frozenset({"image", "map", "lifecycle", "rate", "channels"}),
-    "foxglove": frozenset({"map", "host"}),
-    "mcap": frozenset({"map"}),
+    "foxglove": frozenset({"image", "map", "host"}),
+    "mcap": frozenset({"image", "map"}),
 }
 _OPTIONS["mqtts"] = _OPTIONS["mqtt"]
 _ROS_NAME = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")

@@ -267,8 +267,9 @@ class TestMcap:
                     assert json.loads(message.data)["stamp_ns"] == message.log_time == STAMP_NS
                 else:
                     assert kind.startswith("foxglove.")
+        assert counts.pop("/lvs/overlay") in (6, 7)  # 5 a second
         assert counts == dict.fromkeys(
-            ("/camera/image", "/lvs/overlay", "/lvs/annotations", "/audio", "/lvs/bearing", "/lvs/result"), 30
+            ("/camera/image", "/lvs/annotations", "/audio", "/lvs/bearing", "/lvs/result"), 30
         )
 
     def test_the_arrow_points_at_the_source(self, bus, tmp_path):
