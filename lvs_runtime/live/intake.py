@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from ..capture.base import SoundBlock, SourceLost
 from ..errors import LvsError
-from ..results import DropReason, VideoFrame
+from ..results import DropReason, Result, VideoFrame
 from . import flags as names
 from .flags import Flags
 from .health import PictureCheck
-from .hearing import SoundArrival
+from .hearing import Heard, SoundArrival
 from .inference import Offered
 from .recording.recorder import Recorder
 from .slot import FrameSlot
@@ -102,8 +102,10 @@ class Intake:
         self._newest_ns = capture_ns
         return False
 
-    def answer(self) -> None:
-        """The frame in work has its result."""
+    def answer(self, result: Result, heard: Heard) -> None:
+        """The frame in work has its result, made from what it `heard`."""
+        if self.recorder is not None:
+            self.recorder.result(result.frame_index, heard.own, heard.blocks)
         self._answered.set()
 
     def await_result(self) -> bool:

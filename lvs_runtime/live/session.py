@@ -43,6 +43,7 @@ from .smoothing import KINDS, make_smoother
 from .startup import await_open, load_model, session_info
 from .stats import SessionStats, StatsCollector
 from .track import SoundTrack
+from .worker import Worker
 
 _LOG = logging.getLogger(__name__)
 _JOIN_S = 5.0
@@ -96,19 +97,18 @@ class LiveSession:
         self._given = sources
         self._stats, self._flags, self._stop = StatsCollector(), Flags(), threading.Event()
         self._outputs = Outputs(sinks, on_result)
-        self._annotate = annotate
         self._process = os.getpid()
         self._intake = Intake(self._stats, self._flags, self._stop, self._outputs.put_sound, self._note_error)
         self._intake.mic = self.mic_ref.text
         self._intake.listen(SoundTrack(keep_s=30.0, offset_ms=self.options.av_offset_ms))
+        self._worker = Worker(
+            self._intake, self._outputs, self._stats, self._stop, self.ended, annotate, self._note_error
+        )
         self._recorder = Recorder(Path(self.options.record)) if self.options.record else None
         self._replay: Replay | None = None
         self._pumps: list[Pump] = []
-        self._thread: threading.Thread | None = None
-        self._deadline_ns: int | None = None
         self._is_live = False
         self._pushed = 0
-        self._completed = False  # every frame of a file went through
         self._closed: bool | None = None
         self._lock = threading.Lock()
 
@@ -117,7 +117,7 @@ class LiveSession:
     def start(self) -> LiveSession:
         """Open sources, model and sinks, then let everything run. Raises what could not be opened."""
         self._check_process()
-        if self._thread is not None:
+        if self._worker.started:
             return self
         try:
             self._pumps = self._make_replay() if self.options.replay is not None else self._make_pumps()
@@ -151,9 +151,9 @@ class LiveSession:
             self._stats.drop(DropReason.STOPPED, self._intake.slot.close())
             self._outputs.results.finish()  # inference may be waiting for a caller who iterates no more
             self._intake.arrival.tell()
-            parts = [self._join_inference()]
+            parts = [self._worker.join(_JOIN_S)]
             parts += [self._join_pump(pump) for pump in self._pumps]
-            parts.append(self._outputs.close(self._completed))
+            parts.append(self._outputs.close(self._worker.completed))
             parts.append(self._recorder is None or self._recorder.close(_RECORD_CLOSE_S))
             self.ended.set()
             self._closed = all(parts)
@@ -196,7 +196,7 @@ class LiveSession:
         """Everything counted so far."""
         snapshot = self._stats.snapshot()
         drops = dict(snapshot.drops)
-        for reason, count in self._losses().items():
+        for reason, count in self._worker.losses().items():
             drops[reason] = drops.get(reason, 0) + count
         return replace(
             snapshot,
@@ -325,61 +325,13 @@ class LiveSession:
             self._recorder.about(recording_facts(localizer, info, o, self.policy, self.window_s))
         self._outputs.start(info, exact)
         inference = Inference(localizer, ears, make_smoother(o.smoothing or KINDS[0]), self._stats, self._flags)
-        self._thread = threading.Thread(target=self._infer, args=(inference,), name="lvs-inference", daemon=True)
-        if o.seconds is not None and any(p.source.is_live for p in self._pumps):
-            self._deadline_ns = time.monotonic_ns() + round(o.seconds * 1e9)
-        self._thread.start()
+        is_live = any(p.source.is_live for p in self._pumps)  # a file's pump counts the seconds of the file
+        self._worker.start(inference, o.seconds if is_live else None)
         for pump in self._pumps:
             pump.go.set()
 
-    def _infer(self, inference: Inference) -> None:
-        try:
-            while not self._stop.is_set() and not self._outputs.wants_stop:
-                if self._deadline_ns is not None and time.monotonic_ns() >= self._deadline_ns:
-                    return
-                offered = self._intake.slot.take(0.1)
-                if offered is not None:
-                    result, heard = inference.run(offered, self._losses())
-                    self._intake.answer()
-                    if self._recorder is not None:
-                        self._recorder.result(result.frame_index, heard.own, heard.blocks)
-                    window = heard.hearing.window if heard.hearing else None
-                    if self._annotate is not None:
-                        result = self._annotate(result)
-                    self._stats.process(result, time.monotonic_ns(), window is not None)
-                    self._outputs.put(offered.frame, result, window)
-                elif self._intake.slot.drained:
-                    self._completed = True
-                    return
-        except Exception as error:  # noqa: BLE001  (top of a thread: ends the session with the reason)
-            self._fail(error)
-        finally:
-            self._stop.set()
-            self._stats.drop(DropReason.STOPPED, self._intake.slot.close())
-            self._outputs.results.finish()
-            self.ended.set()
-
     def _note_error(self, error: LvsError) -> None:
         self.error = self.error or error
-
-    def _losses(self) -> dict[str, int]:
-        """What sinks and the recorder lost, by reason."""
-        return {**self._outputs.drops(), **(self._recorder.drops() if self._recorder else {})}
-
-    def _fail(self, error: Exception) -> None:
-        if not isinstance(error, LvsError):
-            _LOG.error("the session failed", exc_info=error)
-            wrapped = LvsError(f"the session failed: {type(error).__name__}: {error}")
-            wrapped.__cause__ = error
-            error = wrapped
-        self._note_error(error)
-        self._stop.set()
-
-    def _join_inference(self) -> bool:
-        if self._thread is None or self._thread is threading.current_thread():
-            return True
-        self._thread.join(_JOIN_S)
-        return not self._thread.is_alive()
 
     def _join_pump(self, pump: Pump) -> bool:
         done = pump.join(_JOIN_S)
@@ -398,5 +350,5 @@ class LiveSession:
         self._check_process()
         if ref.kind != "push":
             raise ConfigError(f"{what}: this session captures by itself; want LiveSession(video='push', audio='push')")
-        if self._thread is None:
+        if not self._worker.started:
             raise ConfigError(f"{what}: the session is not started; use `with LiveSession(...) as session:`")
