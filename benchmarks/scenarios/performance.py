@@ -199,14 +199,14 @@ def threads_and_windows(seconds: float) -> dict[str, Any]:
 
 
 def session(seconds: float) -> dict[str, Any]:
-    """The product's own session at 30 fps with sound at 10 Hz."""
+    """The product's own session at 30 fps with sound, everything as lvs-live does by default."""
     localizer = Localizer.from_bundle(None, "cpu")
     plan = camera.CameraPlan(fps=30.0, seconds=seconds)
     shown = camera.material(plan)
     meter = Meter().start()
     done = camera.run(localizer, plan, shown)
     meter.stop()
-    settings = {"width": 640, "height": 360, "fps": 30.0, "audio_hz": 10.0, "streams": 1, "input_sha256": shown.sha256}
+    settings = {"width": 640, "height": 360, "fps": 30.0, "audio_hz": None, "streams": 1, "input_sha256": shown.sha256}
     started = cold.measure(None, "cpu", None)
     return report.session_report("camera", localizer, done, meter, settings, started, BUDGET_MS)
 
@@ -251,7 +251,7 @@ def measure(names: list[str], scale: float) -> tuple[dict[str, Any], dict[str, A
         "run": {"mode": "performance", "open_loop": True, "width": 640, "height": 360, "fps": 30.0,
                 "audio_hz": 10.0, "scale": scale},
         "pipelines": rows, "failed": failed, "load": curve, "cameras": table, **extra, "session": own,
-        "notes": ["one worker for picture and sound in every pipeline of the table; the session has a thread for sound",
+        "notes": ["one worker for picture and sound in every pipeline of the table",
                   "shared machine: see resources.load_1min_start and disturbed"],
         "not_covered": ["GPU (not measured here)", "batches: the shipped graphs take one picture",
                         *report.NOT_COVERED["camera"]],

@@ -158,14 +158,19 @@ def openvino(bundle: Path | None, hint: str | None) -> Pipeline:
     return Pipeline(image, sound, _cosines, opened.live_seconds, 0.1, facts)
 
 
-def ours(bundle: Path | None, device: str = "cpu", threads: int | None = None) -> Pipeline:
-    """The runtime as shipped: split graphs, sound at 10 Hz."""
+def ours(bundle: Path | None, audio_every_s: float, device: str = "cpu") -> Pipeline:
+    """The runtime's own localizer: split graphs. lvs-live embeds sound with every frame while time allows (0)."""
     from lvs_runtime.localizer import Localizer
 
-    localizer = Localizer.from_bundle(bundle, device, threads)
+    localizer = Localizer.from_bundle(bundle, device, THREADS)
     facts = {"provider": localizer.provider, "precision": localizer.precision, "bundle": localizer.bundle.name}
     return Pipeline(
-        localizer.embed_image, localizer.embed_audio, localizer.similarity, localizer.bundle.live_seconds, 0.1, facts
+        localizer.embed_image,
+        localizer.embed_audio,
+        localizer.similarity,
+        localizer.bundle.live_seconds,
+        audio_every_s,
+        facts,
     )
 
 
@@ -219,9 +224,13 @@ PIPELINES: dict[str, tuple[str, Callable[[], Pipeline]]] = {
     "courtesy": ("torch eager, 1 s of sound at 10 Hz", lambda: upstream(1.0, 0.1)),
     "compiled": ("torch.compile, 1 s of sound at 10 Hz", lambda: upstream(1.0, 0.1, "default")),
     "naive_onnx": ("ONNX Runtime, naive export, 3 s of sound per frame", naive_onnx),
-    "openvino_fp32": ("OpenVINO float32 (hint f32), our graphs", lambda: openvino(FP32, "f32")),
-    "openvino_int8": ("OpenVINO on our int8 graphs", lambda: openvino(None, None)),
-    "ours_fp32": ("lvs, float32 bundle, ONNX Runtime", lambda: ours(FP32)),
-    "ours_int8": ("lvs as shipped: int8, ONNX Runtime", lambda: ours(None)),
+    "openvino_fp32": (
+        "OpenVINO float32 (hint f32) on our graphs, 1 s of sound at 10 Hz",
+        lambda: openvino(FP32, "f32"),
+    ),
+    "openvino_int8": ("OpenVINO on our int8 graphs, 1 s of sound at 10 Hz", lambda: openvino(None, None)),
+    "ours_fp32": ("lvs float32, ONNX Runtime, 1 s of sound at 10 Hz", lambda: ours(FP32, 0.1)),
+    "ours_int8": ("lvs int8, ONNX Runtime, 1 s of sound at 10 Hz", lambda: ours(None, 0.1)),
+    "ours_each": ("lvs int8 as shipped: sound with every frame while time allows", lambda: ours(None, 0.0)),
     "detector": ("video-only yardstick: SSDLite detector, no sound", detector),
 }

@@ -58,7 +58,7 @@ def _session(own: dict[str, Any]) -> str:
     age, frames, used = own["age_ms"], own["frames"], own["resources"]
     skew = (own["skew_ms"] or {}).get("p50")
     return (
-        f"The product's own session (sound on a thread of its own, 30 fps, 640x360): age p50 {_ms(age['p50'])}, p95 "
+        f"The product's own session (30 fps, 640x360, all as lvs-live does by default): age p50 {_ms(age['p50'])}, p95 "
         f"{_ms(age['p95'])}, {frames['dropped']} of {frames['offered']} frames dropped, sound's end against the frame "
         f"p50 {_ms(skew)}; CPU {used['cpu_percent']:.0f} %, {used['rss_mb_peak']:.0f} MB; start to first result "
         f"{own['cold_start_ms']['first_result'] / 1e3:.1f} s."

@@ -84,7 +84,8 @@ class _Session:
         """Facts, after some warm-up frames."""
         for k in range(5):
             self._frame(k, with_sound=True)
-        return {**self.pipeline.facts, "build_s": self.build_s, "window_s": self.pipeline.window_s}
+        return {**self.pipeline.facts, "build_s": self.build_s, "window_s": self.pipeline.window_s,
+                "audio_every_s": self.pipeline.audio_every_s}  # fmt: skip
 
     def maps(self, number: int) -> Any:
         """(number, 14, 14) maps of the first frames with one 3 s sound, None without sound."""

@@ -46,7 +46,7 @@ class CameraPlan:
     seconds: float = 10.0
     size_px: tuple[int, int] = (640, 360)
     streams: int = 1
-    audio_rate_hz: float = 10.0
+    audio_rate_hz: float | None = None  # None: as the session does by itself, with each frame while time allows
     audio_seconds: float | None = None
     warmup_s: float = 1.0
     seed: int = 0

@@ -28,7 +28,7 @@ class LivePlan:
     seconds: float = 30.0
     size_px: tuple[int, int] | None = None
     fps: float | None = None
-    audio_rate_hz: float = 10.0
+    audio_rate_hz: float | None = None
     settle_s: float = SETTLE_S
 
     def __post_init__(self) -> None:

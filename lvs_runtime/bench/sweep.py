@@ -27,7 +27,7 @@ class Grid:
     fps: tuple[float, ...] = (15.0, 30.0, 60.0)
     sizes: tuple[tuple[int, int], ...] = ((640, 360),)
     threads: tuple[int | None, ...] = (None,)
-    audio_hz: tuple[float, ...] = (10.0,)
+    audio_hz: tuple[float | None, ...] = (None,)
     cameras: tuple[int, ...] = (1,)
     bundles: tuple[Path | None, ...] = (None,)
     devices: tuple[str, ...] = ("cpu",)
@@ -106,11 +106,16 @@ def highest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def rate(audio_hz: float | None) -> str:
+    """How often sound is embedded, in words."""
+    return "as time allows" if audio_hz is None else f"{audio_hz:g}/s"
+
+
 def _line(row: dict[str, Any]) -> str:
     p95 = row["age_ms"]["p95"]
     held = "holds" if row["every_frame"] else "fresh, with drops" if row["freshest_frame"] else "does not hold"
     return (
-        f"{row['bundle']} {row['device']} threads {row['threads']} {row['size']} sound {row['audio_hz']:g}/s "
+        f"{row['bundle']} {row['device']} threads {row['threads']} {row['size']} sound {rate(row['audio_hz'])} "
         f"cameras {row['cameras']} at {row['fps']:g} fps: p95 {'n/a' if p95 is None else f'{p95:.1f} ms'}, "
         f"dropped {100 * (row['drop_share'] or 0):.1f} %: {held}"
     )

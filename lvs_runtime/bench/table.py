@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .sweep import rate
+
 KEYS = ("p50", "p90", "p95", "p99", "max")
 
 
@@ -128,7 +130,7 @@ def sweep_lines(report: dict[str, Any]) -> list[str]:
     for row in report["highest"]:
         every, fresh = row["every_frame_fps"], row["freshest_frame_fps"]
         lines.append(
-            f"  {row['bundle']} {row['device']} threads {row['threads']} {row['size']} sound {row['audio_hz']:g}/s "
+            f"  {row['bundle']} {row['device']} threads {row['threads']} {row['size']} sound {rate(row['audio_hz'])} "
             f"cameras {row['cameras']}: {'none' if every is None else f'{every:g} fps'} / "
             f"{'none' if fresh is None else f'{fresh:g} fps'}"
         )

@@ -52,8 +52,8 @@ class Camera(Common):
     """Of the frames, WIDTHxHEIGHT."""
     cameras: int = 1
     """How many, on one model."""
-    audio_rate: float = 10.0
-    """Audio embeddings a second."""
+    audio_rate: float | None = None
+    """Audio embeddings a second; unset: as lvs-live, with each frame while time allows."""
     audio_seconds: float | None = None
     """Length of the audio window (default: what the bundle states)."""
     deadline_ms: float = 50.0
@@ -74,8 +74,8 @@ class Live(Common):
     """Ask the camera for WIDTHxHEIGHT."""
     seconds: float = 60.0
     """How long to measure."""
-    audio_rate: float = 10.0
-    """Audio embeddings a second."""
+    audio_rate: float | None = None
+    """Audio embeddings a second; unset: as lvs-live, with each frame while time allows."""
     deadline_ms: float = 50.0
     """A result older than this is late."""
 
@@ -114,8 +114,8 @@ class Sweep:
     """Of the frames."""
     threads: tuple[int, ...] = ()
     """CPU threads of one inference; unset: the default."""
-    audio_rate: tuple[float, ...] = (10.0,)
-    """Audio embeddings a second."""
+    audio_rate: tuple[float, ...] = ()
+    """Audio embeddings a second; unset: as lvs-live, with each frame while time allows."""
     cameras: tuple[int, ...] = (1,)
     """How many, on one model."""
     bundle: tuple[Path, ...] = ()

@@ -101,7 +101,7 @@ def loopback(args: Loopback) -> int:
         localizer, args.emitter, camera=args.camera, mic=args.mic, fps=args.fps, size_px=size, seconds=args.seconds
     )
     meter.stop()
-    settings = {**_sizes(size), "fps": args.fps, "audio_hz": 10.0, "emitter": args.emitter, "input_sha256": None}
+    settings = {**_sizes(size), "fps": args.fps, "audio_hz": None, "emitter": args.emitter, "input_sha256": None}
     result = report.session_report("loopback", localizer, done, meter, settings, None, args.deadline_ms)
     result["loopback"] = found
     result["notes"] += loopback_run.notes(args.emitter, found)
@@ -115,7 +115,7 @@ def sweep(args: Sweep) -> int:
 
     grid = sweeps.Grid(
         fps=args.fps, sizes=tuple(_size(text) for text in args.resolution), threads=args.threads or (None,),
-        audio_hz=args.audio_rate, cameras=args.cameras, bundles=args.bundle or (None,), devices=args.device,
+        audio_hz=args.audio_rate or (None,), cameras=args.cameras, bundles=args.bundle or (None,), devices=args.device,
         seconds=args.seconds, budget_ms=args.budget_ms,
     )  # fmt: skip
     print(f"{grid.cells} combinations, about {grid.cells * (args.seconds + 1.5):.0f} s", file=sys.stderr)

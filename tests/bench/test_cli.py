@@ -88,7 +88,7 @@ def test_one_second_has_no_p99_and_says_why(
     assert frames["offered"] == frames["processed"] + frames["dropped"] + frames["in_flight_at_end"]
     assert 28 <= frames["offered"] <= 31
     assert abs(frames["inferences"] - frames["processed"]) <= 1  # one a result; one may lie across the warm-up's end
-    assert result["audio"]["windows"] <= 13  # 10 a second were asked for
+    assert 0 < result["audio"]["windows"] <= frames["inferences"] + 1  # never more than one a frame
     assert result["age_ms"]["p99"] is None
     assert any(note.startswith("p99: n/a (n=") for note in result["notes"])
     assert "p99: n/a" in out
