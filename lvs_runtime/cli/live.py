@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,7 +134,7 @@ def live(args: Live) -> int:
         session.start()
         say.opened(session)
         try:
-            while not session.wait(args.stats):
+            while not _wait(session, args.stats):
                 say.counters(session.stats())
         finally:
             closed = session.close()
@@ -142,6 +144,15 @@ def live(args: Live) -> int:
         say.note("a device or sink did not let go in time; leaving anyway")
         _leave(EXIT_LOST)
     return _exit_code(session)
+
+
+def _wait(session: LiveSession, every_s: float | None) -> bool:
+    """`session.wait`, in short steps: a signal that the kernel gives to another thread wakes no waiting main thread."""
+    end_s = math.inf if every_s is None else time.monotonic() + every_s
+    while not session.wait(min(0.5, max(0.0, end_s - time.monotonic()))):
+        if time.monotonic() >= end_s:
+            return False
+    return True
 
 
 def _leave(code: int) -> None:
