@@ -56,7 +56,7 @@ def _lead(report: dict[str, Any]) -> str:
     if report["topic"] == "single":
         total = report["stages"]["total"]
         return f"One localization, nothing waiting: p50 {_ms(total['p50_ms'])}, p95 {_ms(total['p95_ms'])}."
-    return report["comparison"]["verdict"] if report["topic"] == "compare" else "What holds, and what it finds."
+    return report["comparison"]["verdict"] if report["topic"] == "compare" else "Figures below."
 
 
 def _ms(value: float | None) -> str:

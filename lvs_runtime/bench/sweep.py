@@ -106,6 +106,14 @@ def highest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def notes(rows: list[dict[str, Any]]) -> list[str]:
+    """Which combinations gave too few results to judge."""
+    few = [row for row in rows if row["age_ms"]["p95"] is None]
+    if not few:
+        return []
+    return [f"{len(few)} of {len(rows)} combinations gave fewer than 100 results, so no p95: give more --seconds"]
+
+
 def rate(audio_hz: float | None) -> str:
     """How often sound is embedded, in words."""
     return "as time allows" if audio_hz is None else f"{audio_hz:g}/s"

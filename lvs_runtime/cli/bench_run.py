@@ -131,7 +131,7 @@ def sweep(args: Sweep) -> int:
         "run": {"mode": "sweep", "open_loop": True, "budget_ms": args.budget_ms, "seconds_each": args.seconds},
         "cells": cells,
         "highest": sweeps.highest(cells),
-        "notes": [],
+        "notes": sweeps.notes(cells),
         "not_covered": report.NOT_COVERED["camera"],
     }
     varied = next(

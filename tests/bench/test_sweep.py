@@ -1,0 +1,48 @@
+"""What holds: both meanings, and what cannot be judged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from bench_helpers import MS
+
+from lvs_runtime.bench import sweep
+from lvs_runtime.bench.camera import CameraPlan
+from lvs_runtime.bench.rows import Recorder
+from lvs_runtime.bench.sessions import SessionRun
+
+
+def outcome(localizer, fps: float, ages_ms, dropped: int = 0) -> dict:
+    recorder = Recorder(16)
+    for k, age_ms in enumerate(ages_ms):
+        recorder.add(k, k * MS, k * MS, k * MS + round(age_ms * MS))
+    lost = {(0, 10_000 + k): (0, "superseded") for k in range(dropped)}
+    done = SessionRun(rows=recorder.rows(), dropped=lost, offered=len(ages_ms) + dropped)
+    return sweep.cell(localizer, CameraPlan(fps=fps), done, budget_ms=50.0)
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "dropped", "every", "fresh"),
+    [(20, 0, True, True), (20, 1, True, True), (20, 50, False, True), (60, 0, False, False)],
+)
+def test_the_two_meanings_of_holding(localizer, age_ms, dropped, every, fresh) -> None:
+    row = outcome(localizer, 30.0, [age_ms] * 200, dropped)
+    assert (row["every_frame"], row["freshest_frame"]) == (every, fresh)
+
+
+def test_highest_rate_of_each_combination(localizer) -> None:
+    rows = [outcome(localizer, 30.0, [20] * 200), outcome(localizer, 60.0, [30] * 200, 40)]
+    rows.append(outcome(localizer, 120.0, [80] * 200))
+    (best,) = sweep.highest(rows)
+    assert (best["every_frame_fps"], best["freshest_frame_fps"]) == (30.0, 60.0)
+    assert sweep.notes(rows) == []
+
+
+def test_too_few_results_hold_nothing_and_are_told(localizer) -> None:
+    row = outcome(localizer, 30.0, np.full(99, 5.0))
+    assert (row["every_frame"], row["freshest_frame"]) == (False, False)
+    assert "1 of 1 combinations gave fewer than 100 results" in sweep.notes([row])[0]
+
+
+def test_a_grid_counts_its_cells() -> None:
+    assert sweep.Grid(fps=(15, 30), cameras=(1, 2, 4), threads=(1, 2)).cells == 12
