@@ -1,4 +1,4 @@
-"""A signal that the kernel hands to a device's thread still ends lvs-live: the main thread must not sleep through it."""
+"""A signal that the kernel hands to a device's thread still ends lvs-live, whoever sleeps."""
 
 from __future__ import annotations
 
