@@ -25,6 +25,7 @@ def context(localizer: Any = None) -> dict[str, Any]:
         "date": datetime.date.today().isoformat(),
         "cpu": _cpu(),
         "cores": os.cpu_count(),
+        "niceness": os.nice(0),
         "load_average_1min": round(os.getloadavg()[0], 2),
         "system": platform.platform(),
         "python": platform.python_version(),

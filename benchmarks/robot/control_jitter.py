@@ -3,7 +3,8 @@
     python benchmarks/robot/control_jitter.py --json benchmarks/results/control_jitter_<device>_<date>.json
 
 Lateness of a tick: when it ran minus when it was due. Each segment alone is followed by one with a session that runs
-the drawn world (640x360, 30 fps, policy latest) through the shipped model; so what else the machine does falls on both.
+ready-made pictures (640x360, 30 fps) and sound through the shipped model, pushed by a thread of its own as a robot's
+program would; so what else the machine does falls on both.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 from lvs_runtime import LiveSession, Localizer
 from lvs_runtime.bench import machine, percentiles
+from lvs_runtime.drawn.scene import scene
 
 PERIOD_NS = 1_000_000
 
@@ -47,6 +49,19 @@ def ticks(seconds: float) -> list[float]:
     return late
 
 
+def feed(session: LiveSession, pictures: list[Any], sound: Any, stop: threading.Event) -> None:
+    """30 pictures a second and the sound between them."""
+    begin, index = time.monotonic_ns(), 0
+    while not stop.is_set():
+        stamp = begin + index * 1_000_000_000 // 30
+        time.sleep(max(0.0, (stamp - time.monotonic_ns()) / 1e9))
+        first = index * 16_000 // 30
+        block = sound[first % 150_000 : first % 150_000 + 533]
+        session.push_audio(block, 16_000, stamp - 33_312_500)
+        session.push_frame(pictures[index % len(pictures)], stamp)
+        index += 1
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -59,6 +74,8 @@ def main() -> None:
     args = parser.parse_args()
     sys.setswitchinterval(args.switch_interval_ms / 1e3)
     localizer = Localizer.from_bundle(threads=1)
+    drawn = scene(7)
+    pictures, sound = [drawn.frame(0.3 * k, (640, 360)) for k in range(8)], drawn.sound(16_000)
     load = machine.load_1min()
     alone: list[float] = []
     beside: list[float] = []
@@ -66,9 +83,14 @@ def main() -> None:
     for _ in range(args.rounds):
         gc.collect()
         alone += ticks(args.seconds)
-        with LiveSession("synthetic:7", None, localizer, policy="latest") as session:
+        with LiveSession("push", "push", localizer) as session:
+            stop = threading.Event()
+            feeder = threading.Thread(target=feed, args=(session, pictures, sound, stop))
+            feeder.start()
             time.sleep(1.0)
             beside += ticks(args.seconds)
+            stop.set()
+            feeder.join()
             results += session.stats().processed
     figures: dict[str, Any] = {
         "alone": percentiles.summary(alone),

@@ -3,10 +3,10 @@
     python benchmarks/training/ablation.py MATERIAL [MATERIAL ...] --out runs/ablation [--init TRUNK.npz ...]
         [--rows full,no_hard_negative] [--seeds 0,1,2] [--steps 300] [--warm-up 200] [--px 112]
 
-Every row starts from the same warm-up of its seed (pictures and sounds told apart by class), then trains `--steps` steps
-of its own on the same pairs in the same order. Measured on unseen photos and sounds, split by recording: peak in the right
-tile of four, swap test, image-only control (chance 0.25). Class-paired composites at 112 pixels: not comparable with any
-published figure. Kill it and start it again: finished runs are kept (one JSON each), `table.md` and `table.json` are
+Every row starts from the same warm-up of its seed (pictures and sounds told apart by class), then trains `--steps`
+steps of its own on the same pairs in the same order. Measured on unseen photos and sounds, split by recording: peak in
+the right tile of four, swap test, image-only control (chance 0.25). Class-paired composites at 112 pixels: not
+comparable with any published figure. Kill it and start it again: finished runs are kept (one JSON each), `table.md` and `table.json` are
 written after every run.
 """
 

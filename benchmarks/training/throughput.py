@@ -2,10 +2,10 @@
 
     python benchmarks/training/throughput.py [--batch 16] [--steps 6] [--rounds 3] [--seconds 3] [--json OUT]
 
-Both train the same nets on the same drawn clips, read from the same files. First the losses are compared: the same weights
-and the same inputs must give the same loss to 1e-4, or nothing is timed. Then both run in turns within one process, and
-the ratio of each round is printed, because a shared machine's speed drifts. The upstream style hears 10 s, as its code does;
-`same_window` gives it our seconds, so that the window's share of the gain can be read off.
+Both train the same nets on the same drawn clips, read from the same files. First the losses are compared: the same
+weights and the same inputs must give the same loss to 1e-4, or nothing is timed. Then both run in turns within one
+process, and the median of the rounds' ratios is printed, because a shared machine's speed drifts. The upstream style
+hears 10 s, as its code does; `same_window` gives it our seconds, so that the window's share of the gain can be seen.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from lvs_train.config import from_mapping
 from lvs_train.data.clips import write_clips
 from lvs_train.distributed import World
 from lvs_train.frontend import ImageNormalize, LogSpectrogram
-from lvs_train.losses import trimap_loss
 from lvs_train.loop import Prefetch
+from lvs_train.losses import trimap_loss
 from lvs_train.model import DualResNet
 from lvs_train.optim import make_optimiser
 from lvs_train.prepare import stage_data

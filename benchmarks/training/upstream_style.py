@@ -1,9 +1,9 @@
-"""A training loop as the published code of the field has it, for comparison: written from the description of the LVS model
-and of SSL-TIE's main loop (which keeps the LVS forward), not from their files.
+"""A training loop as the published code of the field has it, for comparison.
 
-PIL decode and bicubic resize, scipy's spectrogram in float64 for each clip, loader workers, `.float()` on the device, NCHW
-float32 without autocast, both trunks in every step, the B x B x 14 x 14 cross map with three sigmoid maps in full and the
-quotients of the released loss, Adam, the loss and top-k read back in every step.
+Written from the description of the LVS model and of SSL-TIE's main loop (which keeps the LVS forward), not from their
+files: PIL decode and bicubic resize, scipy's spectrogram in float64 for each clip, loader workers, `.float()` on the
+device, NCHW float32 without autocast, both trunks in every step, the B x B x 14 x 14 cross map with three sigmoid maps
+in full and the quotients of the released loss, Adam, the loss and top-k read back in every step.
 """
 
 from __future__ import annotations

@@ -193,7 +193,7 @@ def plot(robot: Robot, path: Path) -> None:
     axes["pan"].plot(t, truth, color="#c1440e", lw=3, alpha=0.5, label="what sounds")
     axes["pan"].plot(t, [math.degrees(row["pan"]) for row in robot.rows], color="#1f4e79", label="head")
     axes["pan"].set(ylabel="azimuth, degrees (left +)", xlim=(0, t[-1]))
-    axes["pan"].legend(loc="upper right", frameon=False)
+    axes["pan"].legend(loc="upper center", bbox_to_anchor=(0.5, 1.17), ncols=2, frameon=False)
     errors = [row["error_deg"] if row["error_deg"] is not None else math.nan for row in robot.rows]
     axes["error"].plot(t, errors, color="#1f4e79")
     axes["error"].set(xlabel="time, s", ylabel="pointing error, degrees", xlim=(0, t[-1]), ylim=(0, None))
