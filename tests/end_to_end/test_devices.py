@@ -56,6 +56,11 @@ def check_recording(path: Path) -> None:
     assert samples >= 16_000
 
 
+def silent_by_device(result: dict) -> bool:
+    """The zeros are flagged, and (one window later) nothing counts as audible."""
+    return "mic_digital_silence" in result["flags"] and not result["audible"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_camera_and_microphone_to_files_with_a_clean_stop(bench, model, number):
     folder = bench.folder
@@ -145,8 +150,11 @@ def test_stalled_and_unplugged_camera_muted_and_frozen_microphone_recover(bench,
     wait_until("sound is heard", lambda: any(r["audible"] for r in bench.results()), live, bench.log)
     assert ("V4L2 by PyAV" in bench.log.read_text()) is not opencv
 
+    told = bench.log.read_text().count("camera 0: delivers nothing")  # a busy machine stalls it by itself
     camera.send_signal(signal.SIGSTOP)
-    wait_until("the stall is told", lambda: "delivers nothing" in bench.log.read_text(), live, bench.log)
+    wait_until(
+        "the stall is told", lambda: bench.log.read_text().count("camera 0: delivers nothing") > told, live, bench.log
+    )
     stalled_at = len(bench.results())
     camera.send_signal(signal.SIGCONT)
     wait_until("frames after the stall", lambda: len(bench.results()) >= stalled_at + 10, live, bench.log)
@@ -157,8 +165,7 @@ def test_stalled_and_unplugged_camera_muted_and_frozen_microphone_recover(bench,
     wait_until("frames again", lambda: len(bench.results()) >= lost_at + 10, live, bench.log)
 
     assert bench.pactl("set-source-mute", "fakemic", "1").returncode == 0
-    wait_until("the mute is told", lambda: "mic_digital_silence" in bench.results()[-1]["flags"], live, bench.log)
-    assert not bench.results()[-1]["audible"]
+    wait_until("the mute is told", lambda: silent_by_device(bench.results()[-1]), live, bench.log)
     assert bench.pactl("set-source-mute", "fakemic", "0").returncode == 0
     wait_until("sound again", lambda: bench.results()[-1]["audible"], live, bench.log)
     bench.pulse.send_signal(signal.SIGSTOP)
@@ -231,8 +238,7 @@ def test_a_source_that_vanishes_is_not_taken_for_silence(bench, model):
     """PulseAudio moves the stream to another source, says nothing and delivers digital zeros."""
     live = start_recording(bench, model)
     assert bench.pactl("unload-module", "module-pipe-source").returncode == 0
-    wait_until("zeros are told", lambda: "mic_digital_silence" in bench.results()[-1]["flags"], live, bench.log)
-    assert not bench.results()[-1]["audible"]
+    wait_until("zeros are told", lambda: silent_by_device(bench.results()[-1]), live, bench.log)
     assert bench.end(live, signal.SIGTERM) == 0, bench.log.read_text()
 
 
