@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..buses.mcap_source import McapSource
+from ..buses.recording import Recording
 from ..buses.spec import BusSpec
 from ..capture.base import Dropped, EndOfSource, SoundBlock
 from ..capture.demux import SAMPLE_RATE
@@ -46,6 +47,12 @@ def _open(source: Source) -> McapSource:
     except CaptureError as error:
         raise DataError(str(error)) from error
     return opened
+
+
+def _is_whole(source: Source) -> bool:
+    recording = Recording(Path(source.path), str(source))
+    recording.close()
+    return recording.whole
 
 
 class RecordingReader:
@@ -98,6 +105,8 @@ class RecordingReader:
         while waiting:
             yield self._look(*waiting.popleft())
         self.reading.end_s = last_s
+        if not _is_whole(self._source):
+            self.reading.problem = "the recording was not finished; it was read up to where it breaks off"
         if self._bad:
             self.reading.problem = f"{self._bad} pictures could not be decoded; the recording is damaged"
 
