@@ -11,13 +11,13 @@ import array
 import sys
 import threading
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 
 class Message:
     """Base: fields with types, as generated code has them."""
 
-    FIELDS: dict[str, Any] = {}
+    FIELDS: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, **values: Any) -> None:
         assert set(values) <= set(self.FIELDS), f"Invalid arguments passed to constructor: {sorted(values)}"
