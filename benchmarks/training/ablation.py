@@ -6,8 +6,8 @@
 Every row starts from the same warm-up of its seed (pictures and sounds told apart by class), then trains `--steps`
 steps of its own on the same pairs in the same order. Measured on unseen photos and sounds, split by recording: peak in
 the right tile of four, swap test, image-only control (chance 0.25). Class-paired composites at 112 pixels: not
-comparable with any published figure. Kill it and start it again: finished runs are kept (one JSON each), `table.md` and `table.json` are
-written after every run.
+comparable with any published figure. Kill it and start it again: finished runs are kept (one JSON each), `table.md` and
+`table.json` are written after every run.
 """
 
 from __future__ import annotations
@@ -139,7 +139,8 @@ def write(args: argparse.Namespace, results: list[dict[str, Any]]) -> None:
     """table.md and table.json, whole or not at all."""
     context = {
         "date": datetime.now(timezone.utc).date().isoformat(), "command": " ".join(sys.argv),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {args.device}", "torch": torch.__version__,
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {args.device}",
+        "torch": torch.__version__,
         "note": "class-paired composites of unseen photos and sounds; not comparable with published figures",
     }  # fmt: skip
     for name, text in (
@@ -166,7 +167,10 @@ def main() -> int:
     parser.add_argument("--number", type=int, default=500, help="test composites")
     parser.add_argument("--precision", default="bf16")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=0, help="0: torch's choice; 1 on a busy machine")
     args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
     names = args.rows.split(",")
     if unknown := [n for n in names if n not in ROWS]:
         parser.error(f"unknown rows {unknown}; possible: {', '.join(ROWS)}")

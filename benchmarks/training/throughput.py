@@ -155,8 +155,11 @@ def main() -> int:
     parser.add_argument("--clips", type=int, default=64)
     parser.add_argument("--precision", default="bf16")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=0, help="0: torch's choice; 1 on a busy machine")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
     device = torch.device(args.device)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "clips"
@@ -176,7 +179,8 @@ def main() -> int:
     }
     report = {
         "date": datetime.now(timezone.utc).date().isoformat(), "command": " ".join(sys.argv),
-        "torch": torch.__version__, "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {args.device}",
+        "torch": torch.__version__,
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {args.device}",
         "equal_losses": losses, "median_ratio": ratios, "rounds": rows,
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "peak_gpu_bytes": torch.cuda.max_memory_allocated() if device.type == "cuda" else 0,
