@@ -22,7 +22,13 @@ PACKAGES = (
     "opencv-python-headless",
     "av",
 )
-ENVIRONMENT = ("OMP_NUM_THREADS", "ORT_DISABLE_TELEMETRY", "CUDA_VISIBLE_DEVICES", "OPENBLAS_NUM_THREADS")
+ENVIRONMENT = (
+    "OMP_NUM_THREADS",
+    "OMP_WAIT_POLICY",
+    "ORT_DISABLE_TELEMETRY",
+    "CUDA_VISIBLE_DEVICES",
+    "OPENBLAS_NUM_THREADS",
+)
 
 
 def machine() -> dict[str, Any]:
