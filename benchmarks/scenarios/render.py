@@ -15,14 +15,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks/results"
 BEGIN, END = "<!-- bench:start -->", "<!-- bench:end -->"
+NOTHING = "Against what one would use instead: not measured yet, `make bench` writes it here."
 
 
-def newest() -> Path:
-    """The newest result by its date; by name where two are of one day."""
+def newest() -> Path | None:
+    """The newest result by its date; by name where two are of one day. None: nothing was measured yet."""
     found = sorted(RESULTS.glob("performance_*.json"), key=lambda path: (path.stem.rsplit("_", 1)[1], path.stem))
-    if not found:
-        raise SystemExit("no benchmarks/results/performance_*.json: run `make bench`")
-    return found[-1]
+    return found[-1] if found else None
 
 
 def table(result: dict[str, Any], name: str) -> str:
@@ -86,13 +85,13 @@ def _flags(where: dict[str, Any]) -> str:
     return ", ".join(text for flag, text in shown.items() if flag in where["flags"]) or "no known vector flags"
 
 
-def rendered(readme: str, path: Path) -> str:
-    """`readme` with the table of `path` between its markers."""
+def rendered(readme: str, path: Path | None) -> str:
+    """`readme` with the table of `path` between its markers; None: that there is none yet."""
     if readme.count(BEGIN) != 1 or readme.count(END) != 1 or readme.index(BEGIN) > readme.index(END):
         raise SystemExit(f"README.md: want the markers {BEGIN} and {END} once each, in this order")
     head, rest = readme.split(BEGIN)
     _, tail = rest.split(END)
-    body = table(json.loads(path.read_text(encoding="utf-8")), path.name)
+    body = table(json.loads(path.read_text(encoding="utf-8")), path.name) if path else NOTHING
     return f"{head}{BEGIN}\n{body}\n{END}{tail}"
 
 
@@ -103,10 +102,11 @@ def main() -> int:
     args = parser.parse_args()
     path = ROOT / "README.md"
     before = path.read_text(encoding="utf-8")
-    after = rendered(before, newest())
+    source = newest()
+    after = rendered(before, source)
     if args.check:
         if before != after:
-            print(f"README.md does not say what {newest().name} says: run `make bench-table`", file=sys.stderr)
+            print(f"README.md does not say what {source} says: run `make bench-table`", file=sys.stderr)
         return int(before != after)
     path.write_text(after, encoding="utf-8")
     return 0

@@ -26,7 +26,7 @@ class Worker:
     """Starts the process; every method asks it and waits."""
 
     def __init__(self, name: str) -> None:
-        # torch's idle threads spin by default: with other work on the cores its CPU time then grows tenfold (seen here).
+        # torch's idle threads spin by default: with other work on the cores its CPU time grows tenfold (seen here).
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         context = multiprocessing.get_context("spawn")
         self.name = name
