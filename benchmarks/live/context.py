@@ -25,7 +25,7 @@ def context(localizer: Any = None) -> dict[str, Any]:
         "date": datetime.date.today().isoformat(),
         "cpu": _cpu(),
         "cores": os.cpu_count(),
-        "niceness": os.nice(0),
+        "priority": _priority(),
         "load_average_1min": round(os.getloadavg()[0], 2),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -35,6 +35,12 @@ def context(localizer: Any = None) -> dict[str, Any]:
     if localizer is not None:
         facts |= {"bundle": localizer.bundle.name, "provider": localizer.provider, "precision": localizer.precision}
     return facts
+
+
+def _priority() -> str:
+    """Niceness, and that of the scheduler's group, which is what counts between sessions on Linux."""
+    group = Path("/proc/self/autogroup")
+    return f"nice {os.nice(0)}, {group.read_text().strip().lstrip('/') if group.is_file() else 'no autogroup'}"
 
 
 def _cpu() -> str:
