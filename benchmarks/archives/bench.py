@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 
 from lvs_runtime import Localizer
@@ -52,24 +51,26 @@ class Plain:
         self._torch, checkpoint = torch, load(weights)
         self._model = checkpoint.model.eval()
         self._normalize = ImageNormalize(checkpoint.image)
-        self._window = round(window_s * 16_000)
+        self.window_s, self._window = window_s, round(window_s * 16_000)
 
     def maps(self, path: Path) -> list[np.ndarray]:
         """Similarity maps of one file, one each half second."""
         sound = whole_sound(path)
-        out, shown, k, number = [], None, 0, 0
-        video = cv2.VideoCapture(str(path))
-        fps = video.get(cv2.CAP_PROP_FPS)
-        while True:
-            found, frame = video.read()
-            now_s = number / fps
-            while (k * EVERY_S < now_s - 1e-6 or not found) and shown is not None and k * EVERY_S < now_s - 1e-6:
-                out.append(self._one(shown, sound, k))
-                k += 1
-            if not found:
-                video.release()
-                return out
-            shown, number = frame, number + 1
+        out, shown, k, now_s = [], None, 0, 0.0
+        with av.open(str(path)) as container:
+            video = container.streams.video[0]
+            start_s, length_s = (container.start_time or 0) / 1e6, 1 / float(video.average_rate)
+            for picture in container.decode(video):
+                frame = picture.to_ndarray(format="bgr24")
+                now_s = picture.time - start_s
+                while k * EVERY_S < now_s - 1e-6:
+                    out.append(self._one(frame if shown is None else shown, sound, k))
+                    k += 1
+                shown = frame
+        while shown is not None and k * EVERY_S < now_s + length_s - 1e-6:
+            out.append(self._one(shown, sound, k))
+            k += 1
+        return out
 
     def _one(self, frame: np.ndarray, sound: np.ndarray, k: int) -> np.ndarray:
         from scipy.signal import spectrogram
@@ -96,10 +97,12 @@ def whole_sound(path: Path) -> np.ndarray:
     return np.concatenate([np.zeros(start, np.float32), *(samples for _, samples in blocks)])
 
 
-def ours(paths: list[Path], bundle: Path | None) -> tuple[list[Any], dict[str, float]]:
+def ours(paths: list[Path], bundle: Path | None, window_s: float) -> tuple[list[Any], dict[str, float]]:
     """Results and CPU seconds by stage, of one worker in this process; tables are written to a temporary folder."""
     with tempfile.TemporaryDirectory() as out:
-        results = list(localize_files(paths, bundle=bundle, out=out, every_s=EVERY_S, workers=0))
+        results = list(
+            localize_files(paths, bundle=bundle, out=out, every_s=EVERY_S, workers=0, audio_seconds=window_s)
+        )
         stages: dict[str, float] = {}
         for result in results:
             assert result.error is None, (result.path, result.error)
@@ -148,7 +151,7 @@ def live(paths: list[Path]) -> int:
 
 def compare(plain: Plain, paths: list[Path], bundle: Path | None) -> dict[str, Any]:
     """How far our maps are from the plain loop's."""
-    tables = {Path(result.path): table for result, table in ours(paths, bundle)[0]}
+    tables = {Path(result.path): table for result, table in ours(paths, bundle, plain.window_s)[0]}
     differences, same_cell, rows = [], 0, 0
     for path in paths:
         theirs = plain.maps(path)
@@ -225,7 +228,7 @@ def main() -> None:
         one: dict[str, Any] = {}
         cpu, wall, _ = timed(lambda: [plain.maps(path) for path in paths])
         one["plain"] = {"cpu_s": cpu, "wall_s": wall}
-        cpu, wall, (made, stages) = timed(lambda: ours(paths, None))
+        cpu, wall, (made, stages) = timed(lambda: ours(paths, None, window_s))
         one["ours"] = {"cpu_s": cpu, "wall_s": wall, "stages_cpu_s": stages}
         cpu, wall, frames = timed(lambda: live(paths))
         one["live"] = {"cpu_s": cpu, "wall_s": wall, "frames": frames}

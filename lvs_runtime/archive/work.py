@@ -159,9 +159,9 @@ def _segment(settings: Settings, source: Source, plan: FileResult, index: int) -
     stages_s = {**made.stages_s, "cpu": time.process_time() - begin}
     if store is None:
         return Outcome(part=made.summary, stages_s=stages_s, table=made.table)
-    begin_write = time.perf_counter()
+    begin_write = time.thread_time()
     store.write(name, tables.as_bytes(made.table, tables.part_note(made.summary, settings.hash)))
-    stages_s["write"] = time.perf_counter() - begin_write
+    stages_s["write"] = time.thread_time() - begin_write
     return Outcome(part=made.summary, stages_s=stages_s)
 
 

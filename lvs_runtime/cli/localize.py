@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as json_module
 import logging
 import signal
@@ -78,8 +79,9 @@ def localize(args: Localize) -> int:
     job = Job(list(args.inputs), settings, engine, remake=args.remake)
     progress = Progress(quiet=args.quiet)
     signal.signal(signal.SIGTERM, _as_interrupt)
-    for result in job.run():
-        progress.add(result, job.found, job.listed)
+    with contextlib.redirect_stdout(sys.stderr):  # Ray prints news of its nodes there; stdout is for --json
+        for result in job.run():
+            progress.add(result, job.found, job.listed)
     progress.end(job.found)
     summary = progress.totals.as_dict()
     if args.overlay:
