@@ -1,21 +1,24 @@
-"""Capture side: our camera against plain `VideoCapture.read()` and PyAV loops, our microphone against blocking reads.
+"""Capture side: our camera against plain `VideoCapture.read()` and PyAV loops.
 
     python -m benchmarks.scenarios.capture [--seconds 10] [--json FILE]
 
 Runs on the virtual devices of tests/devices. Each frame carries its number as a bar code of 16 white or black blocks,
 so its age comes from the feeder's own record, not from what the reader believes. Between two reads every reader works
-for 0, 20 or 60 ms: a loop that reads only when it is done gets what waited in the driver's queue.
+for 0, 20 or 60 ms: a loop that reads only when it is done gets what waited in the driver's queue. The shim's queue is
+short; that of a real V4L2 camera (4 buffers) makes the plain loop older: (4 + 1) * work - period / 2.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +67,13 @@ def read_camera(reader: str, work_ms: float, seconds: float) -> None:
     frames = {"lvs": _ours, "read": _plain, "read_buffer1": _plain, "pyav": _pyav}[reader]
     got: list[tuple[int, int]] = []
     end_s = time.monotonic() + seconds
-    for image in frames(reader):
-        got.append((decode(image), time.monotonic_ns()))
-        if time.monotonic() > end_s:
-            break
-        if work_ms:
-            time.sleep(work_ms / 1e3)
+    with contextlib.closing(frames(reader)) as source:
+        for image in source:
+            got.append((decode(image), time.monotonic_ns()))
+            if time.monotonic() > end_s:
+                break
+            if work_ms:
+                time.sleep(work_ms / 1e3)
     print(json.dumps(got))
 
 
@@ -79,20 +83,26 @@ def _ours(_reader: str) -> Any:
     from lvs_runtime.live.slot import FrameSlot
     from lvs_runtime.results import VideoFrame
 
-    camera, slot = Camera("0", SIZE, FPS), FrameSlot[VideoFrame]()
+    camera, slot, stop = Camera("0", SIZE, FPS), FrameSlot[VideoFrame](), threading.Event()
     camera.open()
 
     def drain() -> None:
-        while True:
+        while not stop.is_set():
             item = camera.read(0.1)
             if isinstance(item, VideoFrame):
                 slot.put(item)
 
-    threading.Thread(target=drain, daemon=True).start()
-    while True:
-        frame = slot.take(1.0)
-        if frame is not None:
-            yield frame.image_bgr
+    thread = threading.Thread(target=drain)
+    thread.start()
+    try:
+        while True:
+            frame = slot.take(1.0)
+            if frame is not None:
+                yield frame.image_bgr
+    finally:
+        stop.set()
+        thread.join(5.0)
+        camera.close()
 
 
 def _plain(reader: str) -> Any:
@@ -116,13 +126,13 @@ def _pyav(_reader: str) -> Any:
             yield frame.to_ndarray(format="bgr24")
 
 
-def camera_ages(seconds: float) -> list[dict[str, Any]]:
+def camera_ages(seconds: float, readers: Sequence[str]) -> list[dict[str, Any]]:
     """Age of a frame when the reader has it, for each reader and each amount of work."""
     from virtual_devices import VirtualDevices, build_shim
 
     table = []
     for work_ms in WORK_MS:
-        for reader in READERS:
+        for reader in readers:
             with tempfile.TemporaryDirectory() as folder:
                 devices = VirtualDevices(Path(folder), build_shim(Path(folder) / "fakev4l2.so"))
                 environment = {
@@ -163,6 +173,7 @@ def main() -> None:
     """Command line; `--feed` and `--read` are the processes it starts."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--reader", choices=READERS, action="append", help="only this one")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--feed", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--read", nargs=3, help=argparse.SUPPRESS)
@@ -173,7 +184,7 @@ def main() -> None:
         read_camera(args.read[0], float(args.read[1]), float(args.read[2]))
     else:
         meter = Meter().start()
-        rows = camera_ages(args.seconds)
+        rows = camera_ages(args.seconds, args.reader or READERS)
         meter.stop()
         if args.json:
             writing.write_json("--json", args.json, {**report.envelope("capture", meter, False), "rows": rows})
