@@ -1,4 +1,7 @@
-"""`lvs-train evaluate --data ROOT --annotations BOXES`: score on a test set; `lvs-train sheet`: pictures of it."""
+"""`lvs-train evaluate --data ROOT --annotations BOXES`: score on a test set; `lvs-train sheet`: pictures of it.
+
+Without --data, evaluate says what a centre disc, the full image and the best ranking are worth on those boxes.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lvs_runtime.errors import ConfigError, DataError
+from lvs_runtime.metrics import picture_of
 
 if TYPE_CHECKING:
     from .data.annotations import Targets
     from .data.layouts import ClipFolder
+    from .data.lists import Entry
     from .embed import Embedders
 
 FLAGS = ("--data", "--layout", "--annotations", "--test")
@@ -25,8 +30,8 @@ LINE_EVERY_S = 10.0
 class BoxedClips:
     """Clips with boxes."""
 
-    data: Path
-    """Root folder of pictures and sounds."""
+    data: Path | None = None
+    """Root folder of pictures and sounds. `evaluate` without it: what the boxes alone are worth (the controls)."""
     annotations: tuple[Path, ...]
     """VGG-SS json, IS3 json, folder of Flickr or SSL-TIE xml, or boxes drawn in VIA, CVAT, Label Studio (several files:
     several annotators, made one by --agree)."""
@@ -110,33 +115,81 @@ def evaluate(args: EvaluateBenchmark) -> int:
     from .benchmark.maps import make_maps, window_for
     from .benchmark.report import text
     from .benchmark.scores import score
-    from .data.lists import read_classes
     from .embed import of_bundle, of_checkpoint
 
     if args.ckpt and args.bundle:
         raise ConfigError("--ckpt and --bundle exclude each other: evaluate one at a time")
     find_protocol(args.protocol)
+    if args.data is None:
+        return _controls(args)
     targets, folder = load(args)
     leaks = _leaks(args, folder)
-    groups = {n: read_classes(p) for n, p in (("heard", args.heard), ("unheard", args.unheard)) if p}
     embed = of_checkpoint(args.ckpt, args.device) if args.ckpt else of_bundle(args.bundle, args.device)
     window = window_for(embed, args.window, args.seconds)
     maps = make_maps(embed, folder.clips, window, args.seed, pictures_of(folder.layout, folder.clips), Line())
-    figures = score(maps, targets, args.protocol, pictures_of(folder.layout, maps.clips), groups, args.resamples)
+    figures = score(maps, targets, args.protocol, pictures_of(folder.layout, maps.clips), _groups(args), args.resamples)
     report = _header(args, embed, folder, targets, maps.unreadable, str(window)) | leaks | figures
     print(text(report))
-    if args.json:
-        temporary = args.json.with_name(f".{args.json.name}.tmp")
-        temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(args.json)
+    _write(args.json, report)
     return 0
+
+
+def _controls(args: EvaluateBenchmark) -> int:
+    from .benchmark.without_media import controls, text
+
+    if args.ckpt or args.bundle:
+        raise ConfigError("--ckpt and --bundle need clips: add --data ROOT (without it only boxes are looked at)")
+    targets, entries = load_boxes(args)
+    ids = [e.id for e in entries]
+    pictures = [picture_of(f"{i}.jpg") for i in ids] if targets.kind == "is3" else None
+    report = controls(targets, ids, args.protocol, _groups(args), pictures, args.resamples)
+    chosen = set(ids)
+    report["data"] = {
+        "annotations": f"{targets.source} ({targets.kind})",
+        "list": str(args.test or "all annotated"),
+        "empty_targets": len(chosen.intersection(targets.empty())),
+        "clips_that_lose_boxes": len(chosen.intersection(targets.lost())),
+        "mean_target": sum(float(targets[i].mean()) for i in ids) / len(ids),
+    }
+    print(text(report))
+    _write(args.json, report)
+    return 0
+
+
+def _groups(args: EvaluateBenchmark) -> dict[str, list[str]]:
+    from .data.lists import read_classes
+
+    return {n: read_classes(p) for n, p in (("heard", args.heard), ("unheard", args.unheard)) if p}
+
+
+def _write(path: Path | None, report: dict[str, Any]) -> None:
+    if path is None:
+        return
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise ConfigError(f"--json {path}: cannot be written ({error.strerror})") from error
 
 
 def load(args: BoxedClips) -> tuple[Targets, ClipFolder]:
     """Annotations and the clips that both they and the list name."""
+    from .data.layouts import read_clips
+    from .data.lists import read_list
+
+    if args.data is None:
+        raise ConfigError("--data: want the root folder of pictures and sounds")
+    targets, entries = load_boxes(args)
+    if args.negatives:
+        entries += [e for e in read_list(args.negatives).entries if not e.visible][: args.limit]
+    return targets, read_clips(args.data, args.layout, entries)
+
+
+def load_boxes(args: BoxedClips) -> tuple[Targets, list[Entry]]:
+    """Annotations and the listed clips that have some. Raises `DataError` when the list names others."""
     from .data.annotations import load_targets
     from .data.drawn_boxes import merge, without_classes
-    from .data.layouts import read_clips
     from .data.lists import Entry, read_classes, read_list
 
     parts = [load_targets(p) for p in args.annotations]
@@ -154,17 +207,11 @@ def load(args: BoxedClips) -> tuple[Targets, ClipFolder]:
             f"is it the right list?"
         )
     entries = [replace(e, label=e.label or targets.annotation(e.id).label) if e.visible else e for e in entries]
-    if args.limit:
-        entries = entries[: args.limit]
-    if args.negatives:
-        entries += [e for e in read_list(args.negatives).entries if not e.visible][: args.limit]
-    return targets, read_clips(args.data, args.layout, entries)
+    return targets, entries[: args.limit] if args.limit else entries
 
 
 def pictures_of(layout: str, clips: Sequence[Any]) -> list[str] | None:
     """The picture of each clip, where a layout keeps one picture for several sounds."""
-    from lvs_runtime.metrics import picture_of
-
     return [picture_of(f"{c.id}.jpg") for c in clips] if layout == "is3" else None
 
 
