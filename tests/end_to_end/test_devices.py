@@ -224,8 +224,8 @@ def test_a_frozen_sound_server_cannot_hang_the_exit(bench, model):
     live = start_recording(bench, model)
     bench.pulse.send_signal(signal.SIGSTOP)
     try:
-        wait_until("the stall is told", lambda: "mic_stalled" in bench.results()[-1]["flags"], live, bench.log)
-        assert "no_audio" in bench.results()[-1]["flags"]
+        told = {"mic_stalled", "no_audio"}  # a frame that waited long may still have its own sound at first
+        wait_until("the stall is told", lambda: told <= set(bench.results()[-1]["flags"]), live, bench.log)
         assert bench.end(live, signal.SIGINT) == 1, bench.log.read_text()
     finally:
         bench.pulse.send_signal(signal.SIGCONT)
