@@ -131,7 +131,7 @@ def training_paste(
     rng: np.random.Generator, items: Sequence[Item], background: Item, load: Load, size_px: int
 ) -> Image:
     """The photos (the sounding one first) pasted on a silent background at random sizes and places."""
-    boxes = free_boxes(rng, len(items), size_px, 0.28, 0.65)
+    boxes = free_boxes(rng, len(items), size_px, 0.18, 0.65)
     canvas = random_crop(rng, load(background), (size_px, size_px), 0.4)
     pictures = [random_crop(rng, load(i), (b[2] - b[0], b[3] - b[1]), 0.6) for i, b in zip(items, boxes, strict=False)]
     return degrade(rng, paste(rng, canvas, pictures, boxes), 0.7)
