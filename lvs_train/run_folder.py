@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -76,9 +77,10 @@ class RunFolder:
             raise self._refused("samples", error) from error
 
     def close(self) -> None:
-        """Flush and close."""
+        """Close. Every row was flushed when it was written: one that still waits has been refused, and told."""
         if self.metrics is not None:
-            self.metrics.close()
+            with contextlib.suppress(OSError):
+                self.metrics.close()
         if self.board is not None:
             self.board.close()
 

@@ -61,6 +61,7 @@ def whole(tmp_path_factory):
     return out
 
 
+@pytest.mark.timeout(600)  # for busy machines: ten seconds of one core
 def test_twenty_golden_losses(whole):
     got = [loss for _, _, loss in losses(whole)]
     assert len(got) == 20
@@ -77,13 +78,13 @@ def test_run_folder_holds_the_record(whole):
     assert checkpoint.state == {"stage": 2, "step": 0, "world": 1}
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_kill_and_resume_gives_the_same_losses(whole, tmp_path):
-    recipe = {**RECIPE, "save_every_s": 0.3}
+    recipe = {**RECIPE, "save_every_s": 0.5}
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, json.dumps(recipe), str(tmp_path)])
     path, model = tmp_path / "metrics.jsonl", tmp_path / "model.pt"
-    until = time.monotonic() + 100
-    while time.monotonic() < until and not (model.is_file() and path.read_text().count('"trimap"') > 1):
+    until = time.monotonic() + 300
+    while time.monotonic() < until and not (model.is_file() and path.read_text().count('"trimap"') > 9):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
