@@ -11,15 +11,16 @@ import torch
 from lvs_runtime.errors import ConfigError
 from lvs_train.checkpoint import Checkpoint
 
-from . import compose, verify
-from .choose import Choice, choose
+from . import compose
+from .choose import Choice, Chooser
+from .gate import Precision
 from .graphs import AudioGraph, ImageGraph, folded
+from .maps import MapErrors, Reference, compare, run_audios, run_images, similarity
 from .material import MIN_CALIBRATION, Clip, Material
 from .onnx_graph import AUDIO, IMAGE, check, serialise, trace
 from .options import SPLIT_FILES, ExportOptions
-from .precision import Precision, check_half_range, half_audio_trunk, half_image_trunk, largest_activation
+from .precision import check_half_range, half_audio_trunk, half_image_trunk, largest_activation
 from .session import GraphSession
-from .verify import MapErrors, Reference
 
 RANGE_CLIPS = 8
 Stage = Callable[[str], None]
@@ -52,26 +53,38 @@ def build(checkpoint: Checkpoint, options: ExportOptions, clips: Material, stage
         found = len(clips.calibration)
         raise ConfigError(f"int8 needs at least {MIN_CALIBRATION} calibration clips, got {found}")
     image_trunk, audio_trunk = folded(checkpoint.model.image), folded(checkpoint.model.audio)
-    image, audio = ImageGraph(image_trunk, checkpoint.image), AudioGraph(audio_trunk, checkpoint.audio)
+    image = ImageGraph(image_trunk, checkpoint.image, options.resize)
+    audio = AudioGraph(audio_trunk, checkpoint.audio)
     notes: list[str] = []
     if options.precision is Precision.FP16:
         stage("range of the activations")
         notes = _half_range(image, audio, clips.parity[:RANGE_CLIPS])
         image.trunk, audio.trunk = half_image_trunk(image_trunk), half_audio_trunk(audio_trunk)
-    stage("trace image")
-    pixels = torch.zeros(1, checkpoint.image.size_px, checkpoint.image.size_px, 3, dtype=torch.uint8)
-    models = {"image": check(trace(image, (pixels,), IMAGE))}
-    stage("trace audio")
-    waveform = torch.zeros(1, checkpoint.audio.num_samples)
-    models["audio"] = check(trace(audio, (waveform,), AUDIO, {1: "num_samples"} if options.dynamic else None))
-    graphs = Graphs(models, notes=notes)
+    graphs = Graphs(_trace(image, audio, checkpoint, options, stage), notes=notes)
     if options.precision is Precision.INT8:
         _quantize(graphs, options, clips.calibration, stage)
     graphs.data = {part: serialise(model) for part, model in graphs.models.items()}
-    if options.fused:
+    if options.graphs != "split":
         stage("compose fused")
-        _fuse(graphs)
+        _fuse(graphs, embed=options.graphs == "fused" or options.target == "web")
     return graphs
+
+
+def _trace(
+    image: ImageGraph, audio: AudioGraph, checkpoint: Checkpoint, options: ExportOptions, stage: Stage
+) -> dict[str, onnx.ModelProto]:
+    batch = 2 if options.dynamic else 1
+    side = checkpoint.image.size_px
+    rows, columns = (side + 16, side + 48) if options.resize else (side, side)
+    varying = ({0: "batch"} if options.dynamic else {}) | ({1: "height", 2: "width"} if options.resize else {})
+    stage("trace image")
+    pixels = torch.zeros(batch, rows, columns, 3, dtype=torch.uint8)
+    models = {"image": check(trace(image, (pixels,), IMAGE, varying))}
+    stage("trace audio")
+    waveform = torch.zeros(batch, checkpoint.audio.num_samples)
+    lengths = {0: "batch", 1: "num_samples"} if options.dynamic else None
+    models["audio"] = check(trace(audio, (waveform,), AUDIO, lengths))
+    return models
 
 
 def _half_range(image: ImageGraph, audio: AudioGraph, clips: Sequence[Clip]) -> list[str]:
@@ -86,30 +99,51 @@ def _half_range(image: ImageGraph, audio: AudioGraph, clips: Sequence[Clip]) -> 
 def _quantize(graphs: Graphs, options: ExportOptions, clips: Sequence[Clip], stage: Stage) -> None:
     """Replace both float graphs by int8 ones, each chosen by its map error with the other in float."""
     stage(f"float maps of {len(clips)} calibration clips")
-    float_image = GraphSession(serialise(graphs.models["image"]), None, options.threads)
-    float_audio = GraphSession(serialise(graphs.models["audio"]), None, options.threads)
-    images, audios = verify.run_images(float_image, clips), verify.run_audios(float_audio, clips)
-    truth = Reference(tuple(clips), images, audios, verify.similarity(images, audios))
+    float_image = GraphSession(graphs.models["image"].SerializeToString(), None, options.threads)
+    float_audio = GraphSession(graphs.models["audio"].SerializeToString(), None, options.threads)
+    images, audios = run_images(float_image, clips), run_audios(float_audio, clips)
+    truth = Reference(tuple(clips), images, audios, similarity(images, audios))
 
     def of_image(session: GraphSession) -> MapErrors:
-        return verify.compare(truth, verify.similarity(verify.run_images(session, clips), audios))
+        return compare(truth, similarity(run_images(session, clips), audios))
 
     def of_audio(session: GraphSession) -> MapErrors:
-        return verify.compare(truth, verify.similarity(images, verify.run_audios(session, clips)))
+        return compare(truth, similarity(images, run_audios(session, clips)))
 
     pictures, waveforms = [clip.image for clip in clips], [clip.waveform for clip in clips]
     graphs.choices = {
-        "image": choose(graphs.models["image"], IMAGE, pictures, of_image, options, stage),
-        "audio": choose(graphs.models["audio"], AUDIO, waveforms, of_audio, options, stage),
+        "image": Chooser(graphs.models["image"], IMAGE, pictures, of_image, options, stage).choose(),
+        "audio": Chooser(graphs.models["audio"], AUDIO, waveforms, of_audio, options, stage).choose(),
     }
     for part, choice in graphs.choices.items():
         graphs.models[part] = check(choice.model)
-        if choice.recipe.float_convs:
-            graphs.notes.append(f"{part}: {choice.recipe.float_convs} convolutions behind the stem kept in float")
+        graphs.notes += _remarks(part, choice)
 
 
-def _fuse(graphs: Graphs) -> None:
+def _remarks(part: str, choice: Choice) -> list[str]:
+    """What the user should know of an int8 graph."""
+    remarks = []
+    if choice.recipe.float_convs:
+        names = ", ".join(map(str, choice.recipe.float_convs))
+        remarks.append(
+            f"{part}: convolutions {names} behind the stem kept in float (correlation of the maps or metric)"
+        )
+    if choice.recipe.reduce_range:
+        remarks.append(f"{part}: 7-bit weights, so that CPUs without VNNI cannot overflow their 16-bit sums")
+    elif choice.saturation and choice.saturation.saturating:
+        found = choice.saturation
+        remarks.append(
+            f"{part}: on CPUs without VNNI {found.saturating} of {found.pairs:.1e} 16-bit sums overflow on calibration "
+            "clips: harmless; --reduce-range rules it out"
+        )
+    return remarks
+
+
+def _fuse(graphs: Graphs, embed: bool) -> None:
     fused = check(compose.fuse(graphs.models["image"], graphs.models["audio"]))
+    if embed:
+        graphs.models[compose.PART], graphs.data[compose.PART] = fused, serialise(fused)
+        return
     files = {file: (graphs.models[part], graphs.data[part]) for part, file in SPLIT_FILES.items()}
     graphs.models[compose.PART] = fused
     graphs.data[compose.PART] = compose.refer(fused, files).SerializeToString(deterministic=True)

@@ -20,12 +20,12 @@ OUTPUT = "similarity"
 
 
 def fuse(image: onnx.ModelProto, audio: onnx.ModelProto) -> onnx.ModelProto:
-    """One model with inputs `image`, `waveform` and output `similarity` (1, grid, grid); weights embedded."""
-    _, channels, rows, columns = shape_of(image.graph.output[0])
+    """One model with inputs `image`, `waveform` and output `similarity` (B, grid, grid); weights embedded."""
+    batch, channels, rows, columns = shape_of(image.graph.output[0])
     shapes = {
-        f"{PART}/cells": [1, channels, int(rows) * int(columns)],
-        f"{PART}/row": [1, 1, channels],
-        f"{PART}/map": [1, rows, columns],
+        f"{PART}/cells": [0, channels, int(rows) * int(columns)],  # 0: as it was
+        f"{PART}/row": [0, 1, channels],
+        f"{PART}/map": [0, rows, columns],
     }
     nodes = [
         helper.make_node("Reshape", [IMAGE.output, f"{PART}/cells"], [f"{PART}/reshape_0"], name=f"{PART}/reshape_0"),
@@ -40,7 +40,7 @@ def fuse(image: onnx.ModelProto, audio: onnx.ModelProto) -> onnx.ModelProto:
         [*image.graph.node, *audio.graph.node, *nodes],
         PART,
         [*image.graph.input, *audio.graph.input],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [1, rows, columns])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [batch, rows, columns])],
         [*image.graph.initializer, *audio.graph.initializer, *constants],
     )
     opsets = {entry.domain: entry.version for model in (image, audio) for entry in model.opset_import}

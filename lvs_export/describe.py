@@ -16,11 +16,12 @@ from lvs_train.checkpoint import Checkpoint
 
 from .build import Graphs
 from .bundle import created_now
+from .choose import Choice
+from .gate import MAP_TOLERANCE, Precision, least_correlation
+from .maps import MapErrors
 from .material import Material
-from .onnx_graph import DYNAMIC_SAMPLES, IR_VERSION, OPSET, shape_of
+from .onnx_graph import AXES, IR_VERSION, OPSET, shape_of
 from .options import FILES, SPLIT_FILES, ExportOptions
-from .precision import MAP_TOLERANCE, Precision, least_correlation
-from .verify import MapErrors
 
 TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
@@ -44,7 +45,8 @@ def describe(
         "created": created_now(),
         "lvs_version": _version("lvs"),
         "files": {},
-        "parts": {part: _part_entry(part, model, options.precision) for part, model in graphs.models.items()},
+        "target": options.target,
+        "parts": {part: _part_entry(part, graphs.models[part], options) for part in written_parts(options)},
         "audio": {**checkpoint.audio.as_dict(), "live_seconds": float(live_seconds)},
         "image": checkpoint.image.as_dict(),
         "thresholds": dict(checkpoint.thresholds),
@@ -56,16 +58,27 @@ def describe(
     }
 
 
-def _part_entry(part: str, model: onnx.ModelProto, precision: Precision) -> dict[str, Any]:
+def written_parts(options: ExportOptions) -> tuple[str, ...]:
+    """Parts that go into the bundle."""
+    return {"split": ("image", "audio"), "fused": ("fused",), "both": ("image", "audio", "fused")}[options.graphs]
+
+
+def _part_entry(part: str, model: onnx.ModelProto, options: ExportOptions) -> dict[str, Any]:
     inputs = [{"name": v.name, "dtype": np.dtype(_numpy_type(v)).name, "shape": shape_of(v)} for v in model.graph.input]
     output = model.graph.output[0]
-    entry: dict[str, Any] = {"file": FILES[part], "precision": precision.value, "opset": OPSET, "ir": IR_VERSION}
+    entry: dict[str, Any] = {
+        "file": FILES[part],
+        "precision": options.precision.value,
+        "opset": OPSET,
+        "ir": IR_VERSION,
+    }
     if part == "fused":
-        entry |= {"inputs": inputs, "external": sorted(SPLIT_FILES.values())}
+        own_weights = options.graphs == "fused" or options.target == "web"
+        entry |= {"inputs": inputs, "external": [] if own_weights else sorted(SPLIT_FILES.values())}
     else:
         entry["input"] = inputs[0]
-        if inputs[0]["shape"][-1] == "num_samples":
-            entry["num_samples"] = list(DYNAMIC_SAMPLES)
+    varying = {axis for given in inputs for axis in given["shape"] if isinstance(axis, str)}
+    entry |= {axis: list(AXES[axis]) for axis in AXES if axis in varying}
     return entry | {"output": {"name": output.name, "shape": shape_of(output)}}
 
 
@@ -83,12 +96,24 @@ def _parity_entry(
     }
     if options.precision is Precision.INT8:
         entry["least_correlation"] = least_correlation(options.tolerance)
-        entry["int8"] = {
-            part: {"ranges": c.recipe.method, "float_convs_after_stem": c.recipe.float_convs, "mean_errors": c.tried}
-            for part, c in graphs.choices.items()
-        }
+        entry["int8"] = {part: _int8_entry(choice) for part, choice in graphs.choices.items()}
     else:
         entry["tolerance"] = options.tolerance or MAP_TOLERANCE[options.precision]
+    return entry
+
+
+def _int8_entry(choice: Choice) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "ranges": choice.recipe.method,
+        "float_convs": list(choice.recipe.float_convs),
+        "reduce_range": choice.recipe.reduce_range,
+        "symmetric": choice.recipe.symmetric,
+        "mean_errors": choice.tried,
+    }
+    if choice.sensitivity:
+        entry["sensitivity"] = {str(n): float(f"{error:.3g}") for n, error in choice.sensitivity.items()}
+    if choice.saturation:
+        entry["sums_of_16_bits"] = choice.saturation.as_dict()
     return entry
 
 

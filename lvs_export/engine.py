@@ -1,147 +1,100 @@
-"""TensorRT engines of a bundle's graphs: strongly typed, from the same ONNX files, for TensorRT and TensorRT-RTX.
+"""TensorRT engines of a bundle's graphs, for TensorRT and TensorRT-RTX: `lvs-export --format engine|rtx`.
 
-Precision stands in the ONNX graph and nowhere else: precision flags are gone from TensorRT 11, and with strong typing
-10.x needs none. TensorRT times kernels while it builds, so its engines are built on the device that runs them;
-TensorRT-RTX leaves that to the first load and builds anywhere. An engine that cannot be built here is reported with
-the command for the device, never pretended.
+What builds them is the runtime's own back end (lvs_runtime.backends.engines), so that an engine made here and one made
+at the first start are the same. TensorRT times kernels while it builds, so its engines are built on the GPU that runs
+them; TensorRT-RTX leaves that to the first load and builds anywhere. An engine that cannot be built here is reported
+with the command for the device, never pretended.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lvs_runtime.bundle import MANIFEST_NAME, Bundle
+from lvs_runtime.backends import engines
+from lvs_runtime.backends.cuda import Cuda, Gpu
+from lvs_runtime.backends.host import read_cached, write_cached
+from lvs_runtime.bundle import LIVE_PARTS, MANIFEST_NAME, Bundle
 from lvs_runtime.errors import ConfigError, DeviceError
 
 from .bundle import write_bundle
+from .inspection import check_engine
 
-LIBRARIES = {"engine": "tensorrt", "rtx": "tensorrt_rtx"}
-EXTRAS = {"engine": "tensorrt", "rtx": "rtx"}
-SPLIT_PARTS = ("image", "audio")
+DEVICES = {"engine": "tensorrt", "rtx": "rtx"}  # --format -> the runtime's word
+ANY_GPU = Gpu("any", "any", "")
 
 
 class EngineNotBuilt(DeviceError):
     """The library or the GPU that an engine needs is not here. The ONNX bundle is complete without it."""
 
 
-def require(kind: str, bundle: str) -> Any:
-    """The module `tensorrt` (kind "engine") or `tensorrt_rtx` ("rtx"); EngineNotBuilt with the command otherwise."""
-    library = LIBRARIES[kind]
-    try:
-        module = importlib.import_module(library)
-    except ImportError as error:
-        raise EngineNotBuilt(
-            f"--format {kind}: {library} is not importable here ({error}). The ONNX graphs are written. On the device: "
-            f"pip install 'lvs[{EXTRAS[kind]}]' && lvs-export --bundle {bundle} --format {kind}"
-        ) from error
-    if kind == "engine" and not _has_gpu():
-        raise EngineNotBuilt(
-            f"--format engine: {library} {module.__version__} is here but no NVIDIA GPU is, and TensorRT builds only "
-            f"on the GPU that runs the engine. The ONNX graphs are written. On the device: "
-            f"lvs-export --bundle {bundle} --format engine"
-        )
-    return module
+def add_engines(path: str | Path, kind: str, stage: Callable[[str], None] = lambda _: None) -> Path:
+    """Build engines ("engine" or "rtx") for an existing bundle and write it anew with them. Needs no torch.
 
-
-def build(kind: str, models: Mapping[str, bytes], bundle: str) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """Engines of the split graphs: ({file name: plan}, {part: facts for the manifest}).
-
-    `models` maps "image" and "audio" to ONNX bytes. Raises EngineNotBuilt when library or GPU are missing,
-    DeviceError when the library refuses a graph.
+    Raises EngineNotBuilt with the command for the device where library or GPU are missing, DeviceError or BundleError
+    where the library refuses a graph, ConfigError for graphs of the CPU's int8 recipe.
     """
-    trt = require(kind, bundle)
+    bundle = Bundle.open(path)
+    raw = json.loads((bundle.path / MANIFEST_NAME).read_bytes())
+    for part in LIVE_PARTS:
+        check_target(kind, bundle.part(part).precision, str(raw.get("target", "cpu")))
+    trt, gpu = require(kind, str(path))
     files: dict[str, bytes] = {}
     facts: dict[str, Any] = {}
-    for part in SPLIT_PARTS:
-        plan = _plan(trt, part, models[part])
-        name = f"{part}.{kind}"
-        files[name] = plan
-        facts[part] = {
-            "file": name,
-            "library": LIBRARIES[kind],
-            "version": str(trt.__version__),
-            "onnx_sha256": hashlib.sha256(models[part]).hexdigest(),
-            "strongly_typed": True,
-        }
-    return files, facts
+    for part in LIVE_PARTS:
+        stage(f"build {part}.{kind}")
+        plan, facts[part] = _build(trt, kind, gpu, bundle, part)
+        files[facts[part]["file"]] = plan
+    kept = {name: bundle.file_bytes(name) for name in raw["files"] if name not in files}
+    raw["engines"] = {**raw.get("engines", {}), kind: facts}
+    return write_bundle(path, {**kept, **files}, raw)
 
 
-def add_engines(path: str | Path, kind: str) -> Path:
-    """Build engines for an existing bundle and write it anew with them. Needs neither torch nor a checkpoint."""
-    bundle = Bundle.open(path)
-    check_precision(kind, {bundle.part(part).precision for part in SPLIT_PARTS})
-    files, facts = build(kind, {part: bundle.model_bytes(part) for part in SPLIT_PARTS}, str(path))
-    manifest = json.loads((bundle.path / MANIFEST_NAME).read_bytes())
-    kept = {name: (bundle.path / name).read_bytes() for name in manifest["files"] if name not in files}
-    for name, data in kept.items():
-        assert hashlib.sha256(data).hexdigest() == manifest["files"][name]["sha256"]
-    manifest["engines"] = {**manifest.get("engines", {}), kind: facts}
-    return write_bundle(path, {**kept, **files}, manifest)
+def require(kind: str, bundle: str) -> tuple[Any, Gpu]:
+    """The library for `kind` and the GPU that its engines are for; EngineNotBuilt with the command otherwise."""
+    device = DEVICES[kind]
+    command = f"lvs-export --bundle {bundle} --format {kind}"
+    try:
+        trt = engines.load_library(device)
+    except DeviceError as error:
+        library = engines.LIBRARIES[device][0]
+        raise EngineNotBuilt(
+            f"--format {kind}: {library} is not importable here ({error.__cause__}). The ONNX graphs are written. "
+            f"On the device: pip install 'lvs[{device}]' && {command}"
+        ) from error
+    if kind == "rtx":
+        return trt, ANY_GPU
+    try:
+        return trt, Cuda(device).gpu
+    except DeviceError as error:
+        raise EngineNotBuilt(
+            f"--format engine: tensorrt {trt.__version__} is here but no GPU ({error}), and TensorRT builds only on "
+            f"the GPU that runs the engine. The ONNX graphs are written. On the device: {command}"
+        ) from error
 
 
-def check_precision(kind: str, precisions: set[str]) -> None:
-    """ConfigError for int8: TensorRT wants symmetric ranges, the CPU recipe has unsigned ones."""
-    if "int8" in precisions:
+def check_target(kind: str, precision: str, target: str) -> None:
+    """ConfigError for int8 by the CPU's recipe: TensorRT wants symmetric ranges, that one has unsigned ones."""
+    if precision == "int8" and target != "tensorrt":
         raise ConfigError(
-            f"--format {kind} with int8: these int8 graphs (unsigned activations) are for CPUs, TensorRT refuses them; "
-            "export --fp16 for engines"
+            f"--format {kind} with int8: the int8 graphs for --target {target} (unsigned activations) are refused by "
+            "TensorRT; export with --int8 --target tensorrt, or --fp16"
         )
 
 
-def _plan(trt: Any, part: str, model: bytes) -> bytes:
-    log = _logger(trt)
-    builder = trt.Builder(log)
-    flags = trt.NetworkDefinitionCreationFlag
-    typed = 1 << int(flags.STRONGLY_TYPED) if hasattr(flags, "STRONGLY_TYPED") else 0
-    network = builder.create_network(typed)
-    parser = trt.OnnxParser(network, log)
-    if not parser.parse(model):
-        causes = [parser.get_error(i).desc() for i in range(parser.num_errors)]
-        raise DeviceError(f"{part}.onnx: {trt.__name__} {trt.__version__} refuses the graph: {'; '.join(causes)}")
-    config = builder.create_builder_config()
-    if hasattr(trt.BuilderFlag, "TF32"):  # its ten-bit mantissa would spoil the spectrogram's convolution
-        config.clear_flag(trt.BuilderFlag.TF32)
-    _add_profile(builder, network, config)
-    plan = builder.build_serialized_network(network, config)
-    if plan is None:
-        raise DeviceError(f"{part}.onnx: {trt.__name__} {trt.__version__} built no engine: {'; '.join(log.errors)}")
-    return bytes(plan)
-
-
-def _add_profile(builder: Any, network: Any, config: Any) -> None:
-    """A profile for the audio graph of variable length: 0.5 s, 3 s, 10 s; a static graph needs none."""
-    for index in range(network.num_inputs):
-        tensor = network.get_input(index)
-        shape = tuple(tensor.shape)
-        if -1 not in shape:
-            continue
-        profile = builder.create_optimization_profile()
-        low, usual, high = (tuple(n if d == -1 else d for d in shape) for n in (8_000, 48_000, 160_000))
-        profile.set_shape(tensor.name, low, usual, high)
-        config.add_optimization_profile(profile)
-
-
-def _logger(trt: Any) -> Any:
-    class Log(trt.ILogger):  # type: ignore[misc]
-        """Keeps errors for our message instead of printing them."""
-
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.errors: list[str] = []
-
-        def log(self, severity: Any, message: str) -> None:
-            """The library's callback. Complaints about a missing driver come with every error on such machines."""
-            if severity <= trt.ILogger.ERROR and "cudaError 35" not in message:
-                self.errors.append(message)
-
-    return Log()
-
-
-def _has_gpu() -> bool:
-    return Path("/dev/nvidiactl").exists() or Path("/dev/nvhost-gpu").exists() or os.name == "nt"
+def _build(trt: Any, kind: str, gpu: Gpu, bundle: Bundle, part: str) -> tuple[bytes, dict[str, Any]]:
+    """(plan, its sidecar in the manifest: what must agree before the plan is opened, and what the inspector saw)."""
+    device = DEVICES[kind]
+    facts = engines.facts_for(trt, device, gpu, engines.sha256_of(bundle, part))
+    timing = f"timing/{facts['library']}-{facts['version']}-{facts.get('compute_capability', 'any')}.cache"
+    log = engines.logger(trt)
+    plan, timings = engines.build(trt, bundle, part, log, read_cached(timing))
+    if timings:
+        write_cached(timing, timings)
+        facts["timing_cache_sha256"] = hashlib.sha256(timings).hexdigest()
+    precision = bundle.part(part).precision
+    seen = check_engine(trt, log, plan, f"{part}.{kind}", precision)
+    return plan, {**facts, "file": f"{part}.{kind}", "strongly_typed": True, **seen}

@@ -14,17 +14,19 @@ from lvs_runtime.errors import ConfigError
 from lvs_train.checkpoint import Checkpoint
 from lvs_train.checkpoint import load as load_checkpoint
 
-from . import engine, material, verify
+from . import engine, gate, material, verify
 from .build import Graphs, Stage, build
 from .bundle import check_target, write_bundle
-from .describe import describe
+from .describe import describe, written_parts
+from .gate import Precision
 from .graphs import reference_graph
+from .maps import MapErrors
 from .material import Clip, Material
 from .options import FILES, ExportOptions, ExportReport, PartReport
 from .session import GraphSession
-from .verify import MapErrors
 
 TIMED_RUNS = 5
+PARITY_CLIPS, GATE_CLIPS = 16, 112  # of the drawn world; 98 of 112 sound and have a box, so a point is a clip
 
 
 def export_bundle(
@@ -50,15 +52,12 @@ def export_bundle(
     truth = verify.reference(reference_graph(checkpoint.model, checkpoint.image, checkpoint.audio), clips.parity)
     sessions = graphs.sessions(options.threads)
     errors = verify.measure(truth, sessions["image"], sessions["audio"], sessions.get("fused"))
-    verify.judge(errors, options.precision, options.tolerance)
+    gate.judge(errors, options.precision, options.tolerance)
     parts = _part_reports(graphs, sessions, errors, options, clips.parity[0])
-    files = {part.file: graphs.data[part.part] for part in parts}
-    engines, not_built = _engines(graphs, files, options, out, stage)
+    files = {FILES[part]: graphs.data[part] for part in written_parts(options)}
     stage("write")
-    manifest = describe(checkpoint, origin, options, graphs, errors, clips)
-    if engines:
-        manifest["engines"] = {options.format: engines}
-    write_bundle(target, files, manifest)
+    write_bundle(target, files, describe(checkpoint, origin, options, graphs, errors, clips))
+    not_built = _engines(out, options, stage)
     total = sum(map(len, files.values()))
     return ExportReport(target, parts, errors["both"], total, clips.source, tuple(graphs.notes), not_built)
 
@@ -81,9 +80,18 @@ def _with_seconds(checkpoint: Checkpoint, seconds: float | None) -> Checkpoint:
 
 
 def _material(checkpoint: Checkpoint, options: ExportOptions) -> Material:
+    """Clips of the user's folders; what they do not cover comes from the drawn world."""
+    audio, image = checkpoint.audio, checkpoint.image
     if options.calib is not None:
-        return material.folder(options.calib, checkpoint.audio, checkpoint.image)
-    return material.drawn(checkpoint.audio, checkpoint.image, options.seed)
+        clips = material.folder(options.calib, audio, image)
+    else:
+        parity = GATE_CLIPS if options.precision is Precision.INT8 and options.verify is None else PARITY_CLIPS
+        clips = material.drawn(audio, image, options.seed, parity=parity)
+    if options.verify is None:
+        return clips
+    judges = material.read_folder(options.verify, audio, image, flag="--verify", least=1)
+    source = f"{clips.source}; judged by {len(judges)} clips of folder {options.verify.name}"
+    return Material(source, clips.calibration, tuple(judges))
 
 
 def _part_reports(
@@ -96,9 +104,11 @@ def _part_reports(
     image, audio = {"image": clip.image}, {"waveform": clip.waveform}
     feeds: dict[str, dict[str, Any]] = {"image": {**image}, "audio": {**audio}, "fused": {**image, **audio}}
     reports = []
-    for part, data in graphs.data.items():
-        ms = _median_ms(sessions[part], feeds[part])
-        reports.append(PartReport(part, FILES[part], options.precision.value, len(data), errors[part], ms))
+    for part in written_parts(options):
+        ms, choice = _median_ms(sessions[part], feeds[part]), graphs.choices.get(part)
+        kept = len(choice.recipe.float_convs) if choice else 0
+        size = len(graphs.data[part])
+        reports.append(PartReport(part, FILES[part], options.precision.value, size, errors[part], ms, kept))
     return tuple(reports)
 
 
@@ -111,16 +121,12 @@ def _median_ms(session: GraphSession, feed: dict[str, Any]) -> float:
     return statistics.median(times)
 
 
-def _engines(
-    graphs: Graphs, files: dict[str, bytes], options: ExportOptions, out: str | Path, stage: Stage
-) -> tuple[dict[str, Any], str | None]:
-    """Add engines to `files` when they were asked for: (facts, None), or ({}, why they could not be built)."""
+def _engines(out: str | Path, options: ExportOptions, stage: Stage) -> str | None:
+    """Add engines to the bundle when they were asked for; why they could not be built here, or None."""
     if options.format == "onnx":
-        return {}, None
-    stage(f"build {options.format}")
+        return None
     try:
-        plans, facts = engine.build(options.format, graphs.data, str(out))
+        engine.add_engines(out, options.format, stage)
     except engine.EngineNotBuilt as error:
-        return {}, str(error)
-    files.update(plans)
-    return facts, None
+        return str(error)
+    return None

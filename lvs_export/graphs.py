@@ -1,10 +1,10 @@
 """The exported modules: raw input in, unit vectors or similarity out, everything between inside the graph.
 
-Shapes (batch is always 1: one picture, one sound):
+Shapes (B is 1 unless the export is dynamic):
 
-    ImageGraph   image (1, size, size, 3) uint8 RGB                         -> (1, 512, grid, grid) unit vectors
-    AudioGraph   waveform (1, N) float32 in [-1, 1] at the spec's rate      -> (1, 512)             unit vector
-    FusedGraph   both                                                       -> similarity (1, grid, grid)
+    ImageGraph   image (B, size, size, 3) uint8 RGB, or any size            -> (B, 512, grid, grid) unit vectors
+    AudioGraph   waveform (B, N) float32 in [-1, 1] at the spec's rate      -> (B, 512)             unit vectors
+    FusedGraph   both                                                       -> similarity (B, grid, grid)
 
 BatchNorm is folded here, in float64 and before any halving, so each weight is rounded once and no exporter pass is
 trusted with it. The mean of the picture stays an addition in front of conv1: folding it would change the padding.
@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lvs_runtime.spec import AudioSpec, ImageSpec
@@ -25,14 +26,22 @@ from lvs_train.model import BasicBlock, DualResNet, Trunk, unit
 class ImageGraph(nn.Module):
     """uint8 RGB picture to unit vectors a cell; see the module's text."""
 
-    def __init__(self, trunk: nn.Module, spec: ImageSpec) -> None:
+    def __init__(self, trunk: nn.Module, spec: ImageSpec, resize: bool = False) -> None:
         super().__init__()
         self.normalize = ImageNormalize(spec)
         self.trunk = trunk
+        self.resize = resize
 
     def forward(self, image: Tensor) -> Tensor:
-        """(1, size, size, 3) uint8 -> (1, 512, grid, grid) float32."""
-        return unit(self.trunk(self.normalize(image)))
+        """(B, size, size, 3) uint8 -> (B, 512, grid, grid) float32; with `resize` (B, any, any, 3)."""
+        return unit(self.trunk(self.squashed(image) if self.resize else self.normalize(image)))
+
+    def squashed(self, image: Tensor) -> Tensor:
+        """As `normalize`, after an antialiased cubic resize (a = -0.5, PIL's): (B, 3, size, size)."""
+        planes = image.float().permute(0, 3, 1, 2)
+        side = self.normalize.spec.size_px
+        small = F.interpolate(planes, (side, side), mode="bicubic", antialias=True).clamp(0, 255)
+        return small * self.normalize.scale + self.normalize.shift
 
 
 class AudioGraph(nn.Module):
@@ -44,7 +53,7 @@ class AudioGraph(nn.Module):
         self.trunk = trunk
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """(1, N) float32 -> (1, 512) float32."""
+        """(B, N) float32 -> (B, 512) float32."""
         return unit(self.trunk(self.spectrogram(waveform)).float().amax((2, 3)))
 
 
@@ -57,14 +66,14 @@ class FusedGraph(nn.Module):
         self.audio = audio
 
     def forward(self, image: Tensor, waveform: Tensor) -> Tensor:
-        """uint8 picture and waveform -> (1, grid, grid) float32 in [0, 1]."""
+        """uint8 pictures and waveforms -> (B, grid, grid) float32 in [0, 1]."""
         return head(self.image(image), self.audio(waveform))
 
 
 def head(image_embedding: Tensor, audio_embedding: Tensor) -> Tensor:
-    """(1, 512, H, W) and (1, 512) -> (1, H, W): one matrix product."""
+    """(B, 512, H, W) and (B, 512) -> (B, H, W): one matrix product."""
     flat = torch.matmul(audio_embedding[:, None], image_embedding.flatten(2))
-    return flat.reshape(1, *image_embedding.shape[2:])
+    return flat.reshape(-1, *image_embedding.shape[2:])
 
 
 def folded(trunk: Trunk) -> Trunk:

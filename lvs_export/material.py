@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from lvs_runtime.drawn import NOWHERE, training_pair
 from lvs_runtime.errors import ConfigError, DataError, LvsError
 from lvs_runtime.image import to_network
+from lvs_runtime.metrics import SIZE_PX, boxes_to_target
 from lvs_runtime.spec import AudioSpec, ImageSpec
 from lvs_runtime.spectrogram import fit_length
 from lvs_runtime.waveform import mono, resample
@@ -23,12 +25,19 @@ SILENT_EVERY = 8  # one drawn clip in eight is silent: the ranges must cover wha
 
 @dataclass(frozen=True)
 class Clip:
-    """One picture with its sound, ready for the graphs. `box_px` (x0, y0, x1, y1) in the network's pixels."""
+    """One picture with its sound, ready for the graphs, and where the sound's source is, as far as that is known."""
 
     name: str
     image: npt.NDArray[np.uint8]  # (1, size, size, 3) RGB
     waveform: npt.NDArray[np.float32]  # (1, num_samples)
-    box_px: tuple[int, int, int, int] | None = None
+    box_px: tuple[int, int, int, int] | None = None  # x0, y0, x1, y1 in the network's pixels
+    weights: npt.NDArray[np.float32] | None = None  # (224, 224) in [0, 1] from annotations, instead of a box
+
+    def target(self) -> npt.NDArray[np.float32] | None:
+        """(224, 224) weights in [0, 1] of the source's place, for the metrics; None where it is not known."""
+        if self.box_px is None:
+            return self.weights
+        return boxes_to_target([self.box_px], SIZE_PX, self.image.shape[1])
 
 
 @dataclass(frozen=True)
@@ -57,28 +66,58 @@ def _drawn_clip(rng: np.random.Generator, number: int, audio: AudioSpec, image: 
 
 
 def folder(path: str | Path, audio: AudioSpec, image: ImageSpec, limit: int = 96) -> Material:
+    """The clips of `read_folder`; every third one judges, the others calibrate."""
+    path, clips, found = Path(path), read_folder(path, audio, image, limit), len(_pairs(Path(path)))
+    parity = tuple(clips[2::3])
+    calibration = tuple(clip for number, clip in enumerate(clips) if number % 3 != 2)
+    if not any(clip.waveform.any() for clip in calibration):
+        raise DataError(f"--calib {path}: all {len(clips)} sounds are silent; int8 ranges need clips that sound")
+    source = f"folder {path.name}, {len(calibration)} calibration and {len(parity)} parity clips of {found}"
+    return Material(source, calibration, parity)
+
+
+def read_folder(
+    path: str | Path,
+    audio: AudioSpec,
+    image: ImageSpec,
+    limit: int = 96,
+    flag: str = "--calib",
+    least: int | None = None,
+) -> list[Clip]:
     """Clips `frames/<id>.jpg` with `audio/<id>.wav`, in the order of their ids, at most `limit` spread over them.
 
-    Every third clip judges, the others calibrate. Raises DataError when fewer than 16 have picture and sound, or one
-    cannot be read.
+    Where the source is comes from `boxes.json` or `boxes/*.xml` beside them, any annotation that lvs-train reads.
+    Raises DataError when fewer than `least` (16) have picture and sound, or one cannot be read.
     """
+    least = MIN_CALIBRATION if least is None else least
     path = Path(path)
     if not path.is_dir():
-        raise DataError(f"--calib {path}: no such folder; want frames/<id>.jpg and audio/<id>.wav inside")
+        raise DataError(f"{flag} {path}: no such folder; want frames/<id>.jpg and audio/<id>.wav inside")
+    pairs = _pairs(path)
+    if len(pairs) < least:
+        frames, sounds = (len(_files(path / name, s)) for name, s in (("frames", IMAGE_SUFFIXES), ("audio", (".wav",))))
+        raise DataError(
+            f"{flag} {path}: {len(pairs)} pairs ({frames} pictures in frames/, {sounds} wav in audio/); "
+            f"at least {least} clips with picture and sound under the same name are needed"
+        )
+    names = list(pairs)
+    chosen = [names[i * len(names) // min(limit, len(names))] for i in range(min(limit, len(names)))]
+    targets = _targets(path)
+    return [_read_clip(name, *pairs[name], targets.get(name), audio, image, flag) for name in chosen]
+
+
+def _pairs(path: Path) -> dict[str, tuple[Path, Path]]:
+    """(picture, sound) by id, sorted."""
     frames = {file.stem: file for file in _files(path / "frames", IMAGE_SUFFIXES)}
     sounds = {file.stem: file for file in _files(path / "audio", (".wav",))}
-    names = sorted(frames.keys() & sounds.keys())
-    if len(names) < MIN_CALIBRATION:
-        raise DataError(
-            f"--calib {path}: {len(names)} pairs ({len(frames)} pictures in frames/, {len(sounds)} wav in audio/); "
-            f"at least {MIN_CALIBRATION} clips with picture and sound under the same name are needed"
-        )
-    chosen = [names[i * len(names) // min(limit, len(names))] for i in range(min(limit, len(names)))]
-    clips = [_read_clip(name, frames[name], sounds[name], audio, image) for name in chosen]
-    parity = clips[2::3]
-    calibration = [clip for number, clip in enumerate(clips) if number % 3 != 2]
-    source = f"folder {path.name}, {len(calibration)} calibration and {len(parity)} parity clips of {len(names)}"
-    return Material(source, tuple(calibration), tuple(parity))
+    return {name: (frames[name], sounds[name]) for name in sorted(frames.keys() & sounds.keys())}
+
+
+def _targets(path: Path) -> Mapping[str, Any]:
+    from lvs_train.data.annotations import load_targets
+
+    found = next((path / name for name in ("boxes.json", "boxes") if (path / name).exists()), None)
+    return {} if found is None else load_targets(found, SIZE_PX)
 
 
 def _files(path: Path, suffixes: Sequence[str]) -> list[Path]:
@@ -87,12 +126,14 @@ def _files(path: Path, suffixes: Sequence[str]) -> list[Path]:
     return sorted(file for file in path.iterdir() if file.suffix.lower() in suffixes and file.is_file())
 
 
-def _read_clip(name: str, frame: Path, sound: Path, audio: AudioSpec, image: ImageSpec) -> Clip:
+def _read_clip(name: str, frame: Path, sound: Path, target: Any, audio: AudioSpec, image: ImageSpec, flag: str) -> Clip:
     try:
         waveform = fit_length(_read_sound(sound, audio.sample_rate), audio.num_samples)
-        return Clip(name, to_network(_read_image(frame), image), np.ascontiguousarray(waveform[None], np.float32))
+        picture = to_network(_read_image(frame), image)
     except (DataError, ConfigError) as error:
-        raise DataError(f"--calib: clip {name}: {error}") from error
+        raise DataError(f"{flag}: clip {name}: {error}") from error
+    weights = None if target is None else np.asarray(target, np.float32)
+    return Clip(name, picture, np.ascontiguousarray(waveform[None], np.float32), weights=weights)
 
 
 def _read_image(path: Path) -> npt.NDArray[np.uint8]:

@@ -24,7 +24,8 @@ OPSET = 18
 IR_VERSION = 10
 ALIGNMENT_BYTES = 64
 LARGE_BYTES = 1024  # weights of at least this size are aligned, and shared with the fused graph
-DYNAMIC_SAMPLES = (8_000, 160_000)
+# Smallest and largest value of each axis that may vary, by its name in the graphs and the manifest.
+AXES = {"batch": (1, 64), "num_samples": (8_000, 160_000), "height": (16, 8_192), "width": (16, 8_192)}
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,14 @@ def trace(
 ) -> onnx.ModelProto:
     """Export `module` to a clean ONNX model with embedded weights.
 
-    `dynamic` makes axes of the first input variable: {axis: name}, within `DYNAMIC_SAMPLES`.
+    `dynamic` makes axes of the first input variable: {axis: name of `AXES`}. A variable batch needs an example of at
+    least 2: an example of 1 is taken for a constant.
     """
     shapes: Any = None
     if dynamic:
-        low, high = DYNAMIC_SAMPLES
-        shapes = ({axis: torch.export.Dim(name, min=low, max=high) for axis, name in dynamic.items()},)
+        limits = {name: AXES[name] for name in dynamic.values()}
+        dims = {axis: torch.export.Dim(n, min=limits[n][0], max=limits[n][1]) for axis, n in dynamic.items()}
+        shapes = (dims,)
     # The exporter prints progress and deprecation notes of its own insides; a failure still raises.
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
@@ -148,39 +151,55 @@ def serialise(model: onnx.ModelProto) -> bytes:
     The fused graph refers to weights at their place inside these files; the padding is a `doc_string` of spaces on
     the weight before. Without it a runtime that maps the file would read floats from odd addresses.
     """
-    holder: Any = model
-    start = 0
-    for tensor in model.graph.initializer:
-        if len(tensor.raw_data) >= LARGE_BYTES:
-            start = _align(model, holder, tensor.raw_data, start) + len(tensor.raw_data)
-        holder = tensor
-    return bytes(model.SerializeToString(deterministic=True))
+    for _ in range(4):  # a pad can lengthen the size prefix of a tensor by a byte and so move it: then once more
+        data = bytes(model.SerializeToString(deterministic=True))
+        offsets = dict(_places(model, data))
+        if all(offset % ALIGNMENT_BYTES == 0 for offset in offsets.values()):
+            return data
+        _pad(model, offsets)
+    raise AssertionError(f"{model.graph.name}: the weights cannot be aligned")
 
 
 def large_weights(model: onnx.ModelProto, data: bytes) -> list[tuple[str, int, int]]:
     """(name, offset, length) of each large weight inside the serialised file `data`, in file order."""
-    found: list[tuple[str, int, int]] = []
+    sizes = {tensor.name: len(tensor.raw_data) for tensor in model.graph.initializer}
+    places = _places(model, data)
+    assert all(offset % ALIGNMENT_BYTES == 0 for _, offset in places)
+    return [(name, offset, sizes[name]) for name, offset in places]
+
+
+def _places(model: onnx.ModelProto, data: bytes) -> list[tuple[str, int]]:
+    """(name, offset) of each large weight, in file order."""
+    found: list[tuple[str, int]] = []
     start = 0
     for tensor in model.graph.initializer:
         if len(tensor.raw_data) >= LARGE_BYTES:
             offset = _find(data, tensor.raw_data, start)
-            assert offset % ALIGNMENT_BYTES == 0
-            found.append((tensor.name, offset, len(tensor.raw_data)))
+            found.append((tensor.name, offset))
             start = offset + len(tensor.raw_data)
     return found
 
 
-def _align(model: onnx.ModelProto, holder: Any, raw: bytes, start: int) -> int:
-    for _ in range(4):  # a pad can lengthen a size prefix by a byte: then once more
-        offset = _find(model.SerializeToString(deterministic=True), raw, start)
-        missing = -offset % ALIGNMENT_BYTES
-        if missing == 0:
-            return offset
-        present = len(holder.doc_string)
-        if not present:  # a first doc_string brings two bytes of its own
-            missing += -2 if missing > 2 else ALIGNMENT_BYTES - 2
-        holder.doc_string = " " * (present + missing)
-    raise AssertionError(f"{model.graph.name}: a weight cannot be aligned")
+def _pad(model: onnx.ModelProto, offsets: Mapping[str, int]) -> None:
+    """Lengthen the `doc_string` of what lies before each large weight until that weight would be aligned."""
+    holder: Any = model
+    shift = 0
+    for tensor in model.graph.initializer:
+        if tensor.name in offsets:
+            missing = -(offsets[tensor.name] + shift) % ALIGNMENT_BYTES
+            shift += _lengthen(holder, missing) if missing else 0
+        holder = tensor
+
+
+def _lengthen(holder: Any, missing: int) -> int:
+    """Add spaces until the message has grown by `missing` bytes, or 64 more where that cannot be; by how much."""
+    before, text = holder.ByteSize(), holder.doc_string
+    for more in range(2 * ALIGNMENT_BYTES):
+        holder.doc_string = text + " " * more
+        growth = holder.ByteSize() - before
+        if growth and growth % ALIGNMENT_BYTES == missing:
+            return int(growth)
+    raise AssertionError("no pad fits")
 
 
 def _find(data: bytes, raw: bytes, start: int) -> int:

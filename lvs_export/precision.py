@@ -1,4 +1,4 @@
-"""Precision of an export: which parts are halved at trace time, and how far a map may then move.
+"""Half precision: which parts are halved at trace time, and what half cannot hold.
 
 Half stays out of everything whose numbers it cannot hold: the spectrogram (powers below 6e-8), the audio stem (it
 subtracts a large constant from a small contrast), the norm (sums of squares near 65,504) and the cosine.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from enum import Enum
 
 import torch
 from torch import Tensor, nn
@@ -18,23 +17,6 @@ from lvs_train.model import Trunk
 
 ACTIVATION_WARN = 1e4
 ACTIVATION_LIMIT = 6e4
-
-
-class Precision(str, Enum):
-    """How the trunks' weights are stored. Values: fp32, fp16, int8."""
-
-    FP32 = "fp32"
-    FP16 = "fp16"
-    INT8 = "int8"
-
-
-MAP_TOLERANCE = {Precision.FP32: 1e-4, Precision.FP16: 2e-3}
-MIN_CORRELATION = 0.99  # int8 is judged by the shape of the map, not by each value
-
-
-def least_correlation(tolerance: float | None) -> float:
-    """Mean map correlation that int8 must reach: 0.99, or 1 - `tolerance`."""
-    return MIN_CORRELATION if tolerance is None else 1 - tolerance
 
 
 class HalfTrunk(nn.Module):

@@ -1,8 +1,9 @@
-"""int8 for CPUs: QDQ, unsigned activations, signed weights a channel, nothing outside the residual blocks.
+"""int8 as Q/DQ nodes, one scale a weight channel, nothing outside the residual blocks; two recipes.
 
-Why so (measured): signed activations run at float speed on x86; the stem in int8 costs the audio map most of its
-accuracy and is the one layer where CPUs without VNNI saturate their 16-bit sums; the norm and the spectrogram need
-floats. Nodes are chosen by their place in the graph, since names differ with each torch version.
+CPUs and browsers: unsigned activations, signed weights (signed activations run at float speed on x86). TensorRT:
+everything signed and symmetric, biases in float, which is all that it parses. In both the stem stays in float: in
+int8 it costs the audio map most of its accuracy and is where CPUs without VNNI saturate their 16-bit sums; the norm
+and the spectrogram need floats. Nodes are chosen by their place in the graph, since names differ with torch versions.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import io
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,22 +34,33 @@ METHODS = ("MinMax", "Percentile99.999", "Percentile99.99")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one graph was quantised: range method ("MinMax" or "Percentile" with its number), and how many convolutions
-    after the stem stay in float.
+    """How one graph was quantised: range method ("MinMax" or "Percentile" with its number), which convolutions stay in
+    float (numbers from 0 behind the stem, in graph order), 7-bit weights, and TensorRT's rules or the CPU's.
     """
 
     method: str
-    float_convs: int = 0
+    float_convs: tuple[int, ...] = ()
+    reduce_range: bool = False
+    symmetric: bool = False
+    alone: bool = False  # only convolutions, no additions: to see what one of them does
 
 
 def quantize(
     model: onnx.ModelProto, names: GraphNames, recipe: Recipe, inputs: Sequence[npt.NDArray[Any]]
 ) -> onnx.ModelProto:
-    """A clean int8 copy of a clean float32 graph, its ranges taken from `inputs` (the graph's input, one a clip)."""
+    """A clean int8 copy of a clean float32 graph, its ranges taken from `inputs` (the graph's input, one a clip).
+
+    A copy with every Q/DQ pair is what ONNX Runtime's tool makes of `recipe`; LvsError when a scale came out as 0.
+    """
     onnxruntime()
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
+    options: dict[str, Any] = {}
+    if recipe.symmetric:
+        options = {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False}
     percentile = recipe.method.removeprefix("Percentile") if recipe.method != "MinMax" else ""
+    if percentile:
+        options["CalibPercentile"] = float(percentile)
     logging.getLogger().addFilter(_no_preprocessing_advice)
     try:
         with redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory(prefix="lvs-int8-") as folder:
@@ -58,13 +70,14 @@ def quantize(
                 str(target),
                 _reader(names.inputs[0], inputs),
                 quant_format=QuantFormat.QDQ,
-                activation_type=QuantType.QUInt8,
+                activation_type=QuantType.QInt8 if recipe.symmetric else QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 per_channel=True,
-                op_types_to_quantize=["Conv", "Add", "Relu"],
+                reduce_range=recipe.reduce_range,
+                op_types_to_quantize=_operators(recipe),
                 nodes_to_quantize=block_nodes(model, recipe.float_convs),
                 calibrate_method=CalibrationMethod.Percentile if percentile else CalibrationMethod.MinMax,
-                extra_options={"CalibPercentile": float(percentile)} if percentile else {},
+                extra_options=options,
             )
             found = onnx.load(str(target))
     finally:
@@ -73,20 +86,37 @@ def quantize(
     return clean(found, names.part)
 
 
-def block_nodes(model: onnx.ModelProto, float_convs: int = 0) -> list[str]:
-    """Names of the nodes to quantise: from behind the stem's ReLU to the last ReLU, less the first `float_convs`.
+def _operators(recipe: Recipe) -> list[str]:
+    if recipe.alone:
+        return ["Conv"]
+    return ["Conv", "Add"] if recipe.symmetric else ["Conv", "Add", "Relu"]
+
+
+def block_nodes(model: onnx.ModelProto, float_convs: Collection[int] = ()) -> list[str]:
+    """Names of the nodes to quantise: from behind the stem's ReLU to the last ReLU, less the convolutions named.
 
     The stem is what feeds the only max-pool; in the audio graph the convolution of the spectrogram lies before it.
     """
+    nodes = _blocks(model)
+    convs = [node.name for node in nodes if node.op_type == "Conv"]
+    assert all(0 <= number < len(convs) for number in float_convs)
+    kept = {convs[number] for number in float_convs}
+    return [node.name for node in nodes if node.name not in kept]
+
+
+def num_block_convs(model: onnx.ModelProto) -> int:
+    """How many convolutions lie behind the stem (19 in a ResNet18)."""
+    return sum(node.op_type == "Conv" for node in _blocks(model))
+
+
+def _blocks(model: onnx.ModelProto) -> list[onnx.NodeProto]:
     kinds = [node.op_type for node in model.graph.node]
     assert kinds.count("MaxPool") == 1, f"{model.graph.name}: not a ResNet trunk"
     stem = kinds.index("Relu", kinds.index("MaxPool"))
     last = len(kinds) - 1 - kinds[::-1].index("Relu")
     nodes = model.graph.node[stem + 1 : last + 1]
     assert {node.op_type for node in nodes} == {"Conv", "Add", "Relu"}
-    convs = [node.name for node in nodes if node.op_type == "Conv"]
-    assert 0 <= float_convs < len(convs)
-    return [node.name for node in nodes if node.name not in convs[:float_convs]]
+    return list(nodes)
 
 
 def quantized_convs(model: onnx.ModelProto) -> int:
@@ -120,6 +150,9 @@ def _check_scales(model: onnx.ModelProto) -> None:
         scale = numpy_helper.to_array(weights[node.input[1]])
         if not (np.isfinite(scale).all() and (scale > 0).all()):
             raise LvsError(f"{model.graph.name}, int8: {node.name} has a scale of 0: a dead channel; export --fp16")
+        zero = weights.get(node.input[2]) if len(node.input) > 2 else None
+        if zero is not None and zero.data_type == onnx.TensorProto.INT8 and numpy_helper.to_array(zero).any():
+            raise LvsError(f"{model.graph.name}, int8: {node.name} has a zero point, which TensorRT refuses")
         stored = weights.get(node.input[0])
         if stored is None or stored.data_type != onnx.TensorProto.INT32:
             continue

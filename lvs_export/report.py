@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from .maps import MapErrors
 from .options import ExportReport
-from .verify import MapErrors
 
 
 @contextmanager
@@ -42,16 +42,18 @@ def print_report(report: ExportReport) -> None:
     )
     for name in ("part", "precision"):
         table.add_column(name, no_wrap=True)
-    for name in ("MB", "worst", "mean", "corr.", "moved", "in box", "ms"):
+    for name in ("MB", "worst", "mean", "corr.", "in box", "cIoU", "ms"):
         table.add_column(name, justify="right", no_wrap=True)
     for part in report.parts:
         megabytes = f"{part.num_bytes / 1e6:.2f}"
-        table.add_row(part.file, part.precision, megabytes, *_cells(part.errors), f"{part.ms:.1f}")
+        precision = f"{part.precision} -{part.kept_in_float}" if part.kept_in_float else part.precision
+        table.add_row(part.file, precision, megabytes, *_cells(part.errors), f"{part.ms:.1f}")
     table.add_row("both", "", "", *_cells(report.both), "")
     console.print(table)
     console.print(
-        "worst, mean: error of the similarity map against torch float32; corr.: its correlation; moved: clips whose "
-        "peak changed cell; in box: peaks on the sounding object, and the change against torch; ms: median, this CPU. "
+        "worst, mean: error of the similarity map against torch float32; corr.: its correlation; in box: peaks on the "
+        "sounding object, cIoU: maps with ciou >= 0.5 (percent, and the change against torch); ms: median, this CPU; "
+        "-n: so many convolutions kept in float. "
         f"Clips: {report.material}",
         style="dim",
     )
@@ -63,11 +65,14 @@ def print_report(report: ExportReport) -> None:
 
 def _cells(errors: MapErrors) -> list[str]:
     correlation = "flat" if errors.correlation is None else f"{errors.correlation:.4f}"
-    hits = "-"
-    if errors.peak_in_box is not None and errors.peak_in_box_torch is not None:
-        hits = f"{errors.peak_in_box:.0%} {errors.peak_in_box - errors.peak_in_box_torch:+.0%}"
-    moved = f"{errors.peak_moved}/{errors.clips}"
-    return [f"{errors.worst:.1e}", f"{errors.mean:.1e}", correlation, moved, hits]
+    hits = _share(errors.peak_in_box, errors.peak_in_box_torch)
+    success = _share(errors.ciou_success, errors.ciou_success_torch)
+    return [f"{errors.worst:.1e}", f"{errors.mean:.1e}", correlation, hits, success]
+
+
+def _share(now: float | None, before: float | None) -> str:
+    """Percent and the change in points."""
+    return "-" if now is None or before is None else f"{100 * now:.0f} {100 * (now - before):+.0f}"
 
 
 def _finish(progress: Progress) -> None:

@@ -90,7 +90,7 @@ class Bundle:
 
     def _check_files(self) -> None:
         """Every file is the one the manifest means; every graph holds only what lvs exports."""
-        live = {self.manifest.parts[part].file for part in LIVE_PARTS}
+        live = {part.file for name, part in self.manifest.parts.items() if name in LIVE_PARTS}
         graphs = {part.file for part in self.manifest.parts.values()}
         for name in self.manifest.files:
             data = self._read(name)

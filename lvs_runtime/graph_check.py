@@ -19,8 +19,8 @@ OPERATORS = frozenset({
     "Abs", "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv",
     "DequantizeLinear", "Div", "Exp", "Flatten", "Gather", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Identity",
     "Log", "LpNormalization", "MatMul", "Max", "MaxPool", "Min", "Mul", "Neg", "Pow", "QuantizeLinear", "Reciprocal",
-    "ReduceL2", "ReduceMax", "ReduceMean", "ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Shape", "Slice",
-    "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze",
+    "ReduceL2", "ReduceMax", "ReduceMean", "ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Resize", "Shape",
+    "Slice", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze",
 })
 # fmt: on
 # Bits of one element by TensorProto.DataType; what is not here (strings, complex numbers) is refused.

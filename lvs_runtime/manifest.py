@@ -116,6 +116,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             if part.precision not in PRECISIONS:
                 raise BundleError(f"manifest.json: part {name} has precision {part.precision!r}; known: {PRECISIONS}")
         size, grid = self.image_spec().size_px, self.image_spec().grid
+        if list(self.parts) == ["fused"]:
+            return  # one call for other runtimes; what runs live says that it lacks the split graphs
         self._check_part("image", "uint8", (1, size, size, 3), (1, EMBEDDING_SIZE, grid, grid))
         self._check_part("audio", "float32", (1, None), (1, EMBEDDING_SIZE))
         samples = self.parts["audio"].only_input.shape[1]
@@ -123,13 +125,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             raise BundleError(f"manifest.json: the audio part takes {samples} samples, less than a spectrogram frame")
 
     def _check_part(self, name: str, dtype: str, shape: tuple[int | None, ...], output: tuple[int, ...]) -> None:
-        """A None in `shape` stands for any length."""
+        """A None in `shape` stands for any length; the batch may vary, and the sides of a picture (resized inside)."""
         part = self.parts.get(name)
         if part is None or part.input is None:
             raise BundleError(f"manifest.json: no part {name!r} with an input; have {', '.join(self.parts) or 'none'}")
         given = part.input.shape
-        fits = len(given) == len(shape) and all(want in (None, have) for want, have in zip(shape, given, strict=True))
-        if not fits or part.input.dtype != dtype or part.output.shape != output:
+        varying = {"batch", "height", "width"} if name == "image" else {"batch"}
+        fits = len(given) == len(shape) and all(
+            want in (None, have) or have in varying for want, have in zip(shape, given, strict=True)
+        )
+        batch = given[0] if given else 1
+        if not fits or part.input.dtype != dtype or part.output.shape != (batch, *output[1:]):
             raise BundleError(
                 f"manifest.json: part {name} maps {part.input.dtype} {list(given)} to {list(part.output.shape)}; "
                 f"want {dtype} {['any' if n is None else n for n in shape]} to {list(output)}"

@@ -14,11 +14,13 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
+from lvs_export import build as building
+from lvs_export import choose as choosing
 from lvs_export import material, verify
 from lvs_export.export import export_bundle
+from lvs_export.gate import Precision
 from lvs_export.graphs import reference_graph
 from lvs_export.options import ExportOptions, ExportReport
-from lvs_export.precision import Precision
 from lvs_train.checkpoint import Checkpoint, save
 from lvs_train.frontend import ImageNormalize, LogSpectrogram
 from lvs_train.model import DualResNet
@@ -95,9 +97,9 @@ def truth(checkpoint, clips):
     return verify.reference(reference_graph(checkpoint.model, checkpoint.image, checkpoint.audio), clips.parity)
 
 
-def export(checkpoint, clips, folder, precision, kind="onnx"):
+def export(checkpoint, clips, folder, precision, **fields):
     options = ExportOptions(
-        format=kind,
+        **fields,
         precision=precision,
         tolerance=UNTRAINED_TOLERANCE[precision],
         methods=("MinMax",),
@@ -107,6 +109,33 @@ def export(checkpoint, clips, folder, precision, kind="onnx"):
     return Exported(path, export_bundle(checkpoint, path, options, clips))
 
 
+def traced_once(patch):
+    """Tracing takes most of an export, and fp32 and int8 start from the same float graphs: each is traced once here.
+
+    That tracing is a function of the weights alone is held by tests/export/test_onnx_graph.py, which traces anew.
+    """
+    memory = {}
+    trace = building.trace
+
+    def remembered(module, example, names, dynamic=None):
+        weights = b"".join(p.detach().numpy().tobytes()[:4096] for p in module.parameters())
+        shapes = tuple(tuple(tensor.shape) for tensor in example)
+        key = (type(module.trunk), names, weights, shapes, str(dynamic), getattr(module, "resize", None))
+        if key not in memory:
+            memory[key] = trace(module, example, names, dynamic).SerializeToString()
+        return onnx.load_from_string(memory[key])
+
+    patch.setattr(building, "trace", remembered)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _traced_once():
+    with pytest.MonkeyPatch.context() as patch:
+        traced_once(patch)
+        patch.setattr(choosing, "SATURATION_CLIPS", 1)
+        yield
+
+
 @pytest.fixture(scope="session")
 def fp32(checkpoint, clips, tmp_path_factory):
     return export(checkpoint, clips, tmp_path_factory.mktemp("bundle"), Precision.FP32)
@@ -114,10 +143,18 @@ def fp32(checkpoint, clips, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def fp16(checkpoint_file, clips, tmp_path_factory):
-    """From the file, and asked for a TensorRT engine where TensorRT is not."""
+    """From the file, of variable batch and length, and asked for a TensorRT engine where TensorRT is not."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "tensorrt", None)
-        return export(checkpoint_file, clips, tmp_path_factory.mktemp("bundle"), Precision.FP16, "engine")
+        return export(
+            checkpoint_file,
+            clips,
+            tmp_path_factory.mktemp("bundle"),
+            Precision.FP16,
+            format="engine",
+            target="tensorrt",
+            dynamic=True,
+        )
 
 
 @pytest.fixture(scope="session")

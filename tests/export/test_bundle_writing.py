@@ -63,6 +63,22 @@ def test_a_full_disk(old, parts, monkeypatch, number):
     assert [entry.name for entry in old.parent.iterdir()] == ["bundle"]
 
 
+def test_a_real_limit_of_the_file_size(old, parts):
+    """The system itself refuses the 23 MB of a graph, as a full disk does: half is written, all of it goes again."""
+    resource = pytest.importorskip("resource")
+    before = snapshot(old)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, limits[1]))
+    try:
+        with pytest.raises(BundleError, match=r"cannot write .*File too large \(needs 46 MB, .*bundle is untouched"):
+            write_bundle(old, *parts)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert snapshot(old) == before
+    assert [entry.name for entry in old.parent.iterdir()] == ["bundle"]
+    Bundle.open(old)
+
+
 def test_the_old_one_comes_back_when_the_new_cannot_be_renamed(old, parts, monkeypatch):
     before = snapshot(old)
     rename = Path.rename

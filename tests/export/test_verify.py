@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lvs_export.gate import Precision, judge
+from lvs_export.maps import MapErrors, Reference, compare, similarity
 from lvs_export.material import Clip
-from lvs_export.precision import Precision
-from lvs_export.verify import MapErrors, Reference, compare, judge, similarity
 from lvs_runtime.errors import ParityError
+from lvs_runtime.heatmap import argmax_px
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +19,8 @@ def known():
     audios = rng.random((3, 8)).astype(np.float32)
     frame, sound = np.zeros((1, 224, 224, 3), np.uint8), np.zeros((1, 16), np.float32)
     clips = [Clip(f"clip{i}", frame, sound) for i in range(3)]
-    row, column = divmod(int(similarity(images, audios)[0].argmax()), 14)
-    box = (16 * column, 16 * row, 16 * column + 16, 16 * row + 16)
+    x, y = argmax_px(similarity(images, audios)[0], (224, 224))
+    box = (x, y, x + 1, y + 1)
     clips[0] = Clip("clip0", frame, sound, box)
     return Reference(tuple(clips), images, audios, similarity(images, audios))
 
@@ -28,7 +29,8 @@ def test_equal_maps(known):
     found = compare(known, known.maps)
     assert (found.worst, found.mean, found.peak_moved, found.clips) == (0, 0, 0, 3)
     assert found.correlation == pytest.approx(1)
-    assert (found.peak_in_box, found.peak_in_box_torch) == (1, 1)
+    assert (found.peak_in_box, found.peak_in_box_torch, found.clips_with_box) == (1, 1, 1)
+    assert found.ciou_success == found.ciou_success_torch
 
 
 def test_a_known_error(known):
@@ -86,3 +88,21 @@ def test_within_tolerance():
     judge(errors(9e-5), Precision.FP32)
     judge(errors(1.9e-3), Precision.FP16)
     judge(errors(0.04, 0.991), Precision.INT8)
+
+
+def boxed(now, before, clips, success=(0.5, 0.5)):
+    metric = {"peak_in_box": now, "peak_in_box_torch": before, "clips_with_box": clips}
+    metric |= {"ciou_success": success[0], "ciou_success_torch": success[1]}
+    return {"both": MapErrors(0.04, 0.01, "clip", 0.999, 0.99, 0, 100, 100, **metric)}
+
+
+def test_the_metric_gates_int8():
+    """One point may be lost, one clip always; what is gained is no fault."""
+    judge(boxed(0.79, 0.80, 200), Precision.INT8)
+    judge(boxed(0.75, 0.80, 20), Precision.INT8)
+    judge(boxed(0.90, 0.80, 200, (0.9, 0.5)), Precision.INT8)
+    judge(boxed(0.10, 0.80, 200), Precision.INT8, tolerance=0.02)
+    with pytest.raises(ParityError, match=r"both, int8: peak-in-box falls from 80.0% to 78.5% on 200 clips"):
+        judge(boxed(0.785, 0.80, 200), Precision.INT8)
+    with pytest.raises(ParityError, match=r"cIoU success falls from 50.0% to 45.0% on 200 clips"):
+        judge(boxed(0.80, 0.80, 200, (0.45, 0.5)), Precision.INT8)
