@@ -279,7 +279,7 @@ def main() -> None:
     stem = f"performance_{args.device_name or device_name(result['machine'])}_{datetime.date.today().isoformat()}"
     writing.write_json("--out", args.out / f"{stem}.json", result)
     for name, made in (
-        ("load", plots.load(result["load"], "lvs as shipped: age against load")),
+        ("load", plots.load(result["load"], "lvs int8, sound at 10 Hz: age against load")),
         ("ages", plots.cdf({pipelines.PIPELINES[n][0]: a for n, a in ages.items()}, BUDGET_MS, "Age at 30 fps")),
     ):
         writing.write_bytes("--out", args.out / f"{stem}_{name}.png", plots.png(made))

@@ -36,7 +36,13 @@ def table(result: dict[str, Any], name: str) -> str:
         lines.append(_row(row))
     for pipeline, why in result["failed"].items():
         lines.append(f"| {pipeline} | could not run here: {why.replace('|', '/')} | | | | | | |")
-    busy = "; other work ran on the same cores, so read them as upper bounds" if result["disturbed"] else ""
+    busy = (
+        ", because other work ran on the same cores: **ages, wall times and rates are upper bounds, many times too "
+        "high; CPU times and their ratios hold**"
+        if result["disturbed"]
+        else ""
+    )
+    command = " ".join(["python -m benchmarks.scenarios.performance", *result["command"][1:]])
     return "\n".join(
         [
             *lines,
@@ -47,7 +53,7 @@ def table(result: dict[str, Any], name: str) -> str:
             f'{used["load_1min_start"]} to {used["load_1min_end"]}{busy}. "Less CPU work": CPU time of the first row '
             "over this row's, paired by interleaved rounds, 95 % interval. ONNX Runtime "
             f"{result['software'].get('onnxruntime', '?')}, OpenVINO {result['software'].get('openvino', '?')}, "
-            f"{result['started_utc'][:10]}, `make bench`; everything in "
+            f"{result['started_utc'][:10]}, `{command}`; everything in "
             f"[{name}](benchmarks/results/{name}), how to read it in [performance](docs/performance.md).",
         ]
     )

@@ -122,6 +122,7 @@ def load(points: list[dict[str, Any]], title: str = "Age against load") -> Figur
         axes.plot(rho, [p[f"predicted_{key}_ms"] for p in points], "--", color=colour, label=f"two numbers, {key}")
         axes.plot(rho, [p[f"simulated_{key}_ms"] for p in points], ":", color=colour, label=f"simulated {key}")
     axes.axvline(1.0, color=GREY, linewidth=1)
+    axes.set_xscale("log")
     drops = axes.twinx()
     drops.plot(rho, [100 * p["drop_share"] for p in points], "x", color=GREY)
     drops.set(ylabel="dropped, % (x)", ylim=(0, 100))
@@ -171,5 +172,5 @@ def _finish(made: Figure, axes: Any, legend: bool = True) -> Figure:
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     if legend:
-        axes.legend(fontsize=8, frameon=False)
+        made.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)  # never over the data
     return made
