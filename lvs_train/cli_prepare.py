@@ -26,7 +26,7 @@ class Prepare:
     videos: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="VIDEOS")]
     """Folder of videos, searched through; a clip's id is its file's name."""
     out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
-    """Gets frames/<id>.jpg, audio/<id>.wav and a report for each shard."""
+    """Gets frames/<id>.jpg, audio/<id>.wav (or tars, with --tar) and a report for each shard."""
     list: Path | None = None
     """Only these ids (txt, csv, VGGSound csv, json); those without a video are reported as missing."""
     at: tuple[float, ...] = (5.0,)
@@ -35,6 +35,8 @@ class Prepare:
     """I/N: the I-th of N parts, for arrays of machines that share a disk."""
     workers: int = 1
     """Processes that decode."""
+    tar: int = 0
+    """Pack so many clips into a tar (webdataset: <id>.jpg, <id>.wav) instead of single files; 0: files."""
     debug: bool = False
     """Show a traceback with an error."""
 
@@ -83,7 +85,7 @@ def prepare(args: Prepare) -> int:
 
     listed = read_list(args.list).ids if args.list else None
     report = prepare_all(
-        args.videos, args.out, args.at, parse_shard(args.shard), args.workers, listed, on_outcome=_Progress()
+        args.videos, args.out, args.at, parse_shard(args.shard), args.workers, listed, _Progress(), args.tar
     )
     print(f"{report.done_now} prepared, {report.done_before} were there, {len(report.failed)} failed")
     for name, ids in (("failed", list(report.failed)), ("missing (listed, no video)", report.missing)):

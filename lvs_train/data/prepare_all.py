@@ -23,6 +23,7 @@ from typing import Any
 from lvs_runtime.errors import ConfigError, DataError
 
 from .ids import VIDEO_SUFFIXES, clip_key
+from .pack import LOOSE, Packer, index_when_alone, packed_ids
 from .videos import Job, Outcome, import_av, picture_number, prepare, scratch_folder
 
 SETTINGS = "prepare.json"
@@ -87,8 +88,11 @@ def prepare_all(
     workers: int = 1,
     listed: Sequence[str] | None = None,
     on_outcome: Callable[[Outcome, Report], None] | None = None,
+    clips_per_tar: int = 0,
 ) -> Report:
     """Prepare the videos of one shard into `out`/frames and `out`/audio and write `out`/report-I-of-N.json.
+
+    `clips_per_tar` above 0 packs them into `out`/clips-I-of-N-00000.tar ... instead, so many in each.
 
     `listed` limits the work to these ids and makes those without a video `missing`. A file that cannot be used is in
     the report and tried again by the next run. Raises `DataError` when nothing can be read or written at all, or when
@@ -96,16 +100,16 @@ def prepare_all(
     """
     if workers < 1 or not at_s or len({picture_number(t) for t in at_s}) < len(at_s):
         raise ConfigError(f"--workers {workers} --at {tuple(at_s)}: want at least one worker and different times")
+    if clips_per_tar < 0 or (clips_per_tar and len(at_s) > 1):
+        raise ConfigError(f"--tar {clips_per_tar} --at {tuple(at_s)}: want a number of clips, and one frame a clip")
     import_av()
     name = f"{shard[0]}-of-{shard[1]}"
     report, jobs = _plan(find_videos(videos), shard, listed)
     with _only_one(out, name) as scratch:
-        _same_settings(out, [picture_number(t) for t in at_s])
-        todo = [Job(i, p, out, scratch, tuple(at_s)) for i, p in jobs.items()]
-        waiting = [job for job in todo if not job.is_done()]
-        report.done_before = len(todo) - len(waiting)
+        _same_settings(out, [picture_number(t) for t in at_s], clips_per_tar > 0)
+        packer = Packer(out, name, scratch, clips_per_tar) if clips_per_tar else None
         try:
-            for outcome in _run(waiting, workers):
+            for outcome in _work(jobs, out, scratch, tuple(at_s), workers, packer, report):
                 if outcome.error is None:
                     report.done_now += 1
                 else:
@@ -114,12 +118,44 @@ def prepare_all(
                     on_outcome(outcome, report)
         finally:
             _write(out / f"report-{name}.json", json.dumps(report.as_dict(), indent=1) + "\n")
+    if packer:
+        index_when_alone(out, shard[1])
     return report
 
 
-def _same_settings(out: Path, pictures: list[int]) -> None:
-    """A folder holds pictures of one time: what was made for another would pass for done."""
-    settings = {"pictures_at_25_fps": pictures}
+def _work(
+    jobs: dict[str, Path],
+    out: Path,
+    scratch: Path,
+    at_s: tuple[float, ...],
+    workers: int,
+    packer: Packer | None,
+    report: Report,
+) -> Iterator[Outcome]:
+    """Do what is not done, pack what is; outcomes of this run as they come."""
+    packed = packed_ids(out) if packer else set[str]()
+    todo = [Job(i, p, out / LOOSE if packer else out, scratch, at_s) for i, p in jobs.items() if i not in packed]
+    waiting = [job for job in todo if not job.is_done()]
+    report.done_before = len(jobs) - len(waiting)
+    if packer:
+        packer.remove_loose(packed & set(jobs))  # left by a kill between the shard and the removal
+        for job in todo:
+            if job.is_done():
+                packer.add(job.id)
+        for job in (j for j in waiting if "." in j.id):
+            yield Outcome(job.id, "its name holds a dot, which webdataset takes for a suffix; rename it")
+        waiting = [job for job in waiting if "." not in job.id]
+    for outcome in _run(waiting, workers):
+        if packer and outcome.error is None:
+            packer.add(outcome.id)
+        yield outcome
+    if packer:
+        packer.flush()
+
+
+def _same_settings(out: Path, pictures: list[int], packed: bool) -> None:
+    """A folder holds pictures of one time, as files or packed: what was made otherwise would pass for done."""
+    settings: dict[str, Any] = {"pictures_at_25_fps": pictures} | ({"packed": True} if packed else {})
     path = out / SETTINGS
     if path.exists() and (before := json.loads(path.read_text(encoding="utf-8"))) != settings:
         raise ConfigError(f"{out} was prepared with {before}, now asked {settings}: use another folder")

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 import wave
 from fractions import Fraction
@@ -20,7 +21,10 @@ av = pytest.importorskip("av", reason="videos need PyAV: pip install 'lvs[video]
 cv2 = pytest.importorskip("cv2", reason="pictures need OpenCV: pip install 'lvs[train]'")
 
 from lvs_runtime.errors import ConfigError, DataError
+from lvs_train.data.decode import read_image, read_sound
+from lvs_train.data.pack import Packer, packed_ids
 from lvs_train.data.prepare_all import find_videos, in_shard, parse_shard, prepare_all
+from lvs_train.data.shards import ShardStore
 from lvs_train.data.videos import picture_number, tick
 
 
@@ -223,3 +227,105 @@ def test_killed_and_run_again(tmp_path, one):
     assert report.done_before == len(done)
     assert report.done_before + report.done_now == 12
     assert [p.name for p in (out / ".scratch").iterdir()] == ["1-of-1.lock"]  # leftovers are gone
+
+
+def members(out: Path) -> list[str]:
+    names = []
+    for path in sorted(out.glob("*.tar")):
+        with tarfile.open(path) as tar:
+            names += tar.getnames()
+    return names
+
+
+def test_packed_into_shards_as_training_reads_them(tmp_path, one):
+    root = tmp_path / "v"
+    root.mkdir()
+    for n in range(5):
+        os.link(one, root / f"-clip{n}.mp4")
+    (root / "two.parts.mp4").write_bytes(b"x")
+    report = prepare_all(root, tmp_path / "tars", clips_per_tar=2)
+    assert (report.done_now, report.done_before) == (5, 0)
+    assert "dot" in report.failed["two.parts"]
+    names = [p.name for p in sorted((tmp_path / "tars").glob("*.tar"))]
+    assert names == [f"clips-1-of-1-0000{n}.tar" for n in range(3)]
+    assert members(tmp_path / "tars") == [f"-clip{n}.{kind}" for n in range(5) for kind in ("jpg", "wav")]
+    assert not [p for p in (tmp_path / "tars" / ".loose").rglob("*") if p.is_file()]
+    assert (tmp_path / "tars" / "index.jsonl").exists()
+    store, files = ShardStore(tmp_path / "tars"), tmp_path / "files"
+    prepare_all(root, files)
+    assert np.array_equal(store.image(3), read_image(files / "frames" / "-clip3.jpg"))
+    assert np.array_equal(store.sound(3, 16000), read_sound(files / "audio" / "-clip3.wav", 16000))
+    again = prepare_all(root, tmp_path / "tars", clips_per_tar=2)
+    assert (again.done_now, again.done_before) == (0, 5)
+    with pytest.raises(ConfigError, match=r"prepared with .*packed"):
+        prepare_all(root, tmp_path / "tars")
+    with pytest.raises(ConfigError, match="one frame a clip"):
+        prepare_all(root, tmp_path / "x", at_s=(1.0, 2.0), clips_per_tar=2)
+
+
+def test_shards_of_several_machines(tmp_path, one):
+    root = tmp_path / "v"
+    root.mkdir()
+    for n in range(5):
+        os.link(one, root / f"clip{n}.mp4")
+    for i in (1, 2):
+        prepare_all(root, tmp_path / "tars", shard=(i, 2), clips_per_tar=100)
+        assert not (tmp_path / "tars" / "index.jsonl").exists()  # of several machines none writes it
+    assert list(ShardStore(tmp_path / "tars").ids) == [f"clip{n}" for n in range(5)]
+    os.link(one, root / "clip5.mp4")
+    for i in (1, 2):
+        prepare_all(root, tmp_path / "tars", shard=(i, 2), clips_per_tar=100)
+    assert len(ShardStore(tmp_path / "tars").ids) == 6  # the old index is gone
+
+
+def test_killed_while_packing(tmp_path, one):
+    """SIGKILL between the shards: each clip ends up in them once."""
+    root, out = tmp_path / "v", tmp_path / "out"
+    root.mkdir()
+    for n in range(12):
+        os.link(one, root / f"clip{n:02d}.mp4")
+    code = (
+        "import sys, pathlib as p; from lvs_train.data.prepare_all import *; "
+        "prepare_all(*map(p.Path, sys.argv[1:]), clips_per_tar=2)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(root), str(out)])
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not list(out.glob("*.tar")) and process.poll() is None:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    whole = members(out)
+    assert len(whole) >= 4
+    report = prepare_all(root, out, clips_per_tar=2)
+    assert report.done_before >= len(whole) // 2
+    assert report.done_before + report.done_now == 12
+    assert sorted(members(out)) == [f"clip{n:02d}.{kind}" for n in range(12) for kind in ("jpg", "wav")]
+    assert len(ShardStore(out).ids) == 12
+
+
+def test_killed_between_the_shard_and_the_removal(tmp_path):
+    loose = tmp_path / ".loose"
+    for folder, suffix in (("frames", "jpg"), ("audio", "wav")):
+        (loose / folder).mkdir(parents=True)
+        (loose / folder / f"a.{suffix}").write_bytes(b"x")
+    (tmp_path / "scratch").mkdir()
+    packer = Packer(tmp_path, "1-of-1", tmp_path / "scratch", 1)
+    kept = {p: p.read_bytes() for p in loose.rglob("a.*")}
+    packer.add("a")
+    for path, data in kept.items():
+        path.write_bytes(data)  # as if the kill had come before they went
+    assert packed_ids(tmp_path) == {"a"}
+    first = (tmp_path / "clips-1-of-1-00000.tar").read_bytes()
+    again = Packer(tmp_path, "1-of-1", tmp_path / "scratch", 1)
+    assert again.number == 1
+    again.add("a")
+    assert (tmp_path / "clips-1-of-1-00001.tar").read_bytes() == first  # no time, no owner in it
+    first_shard = tmp_path / "clips-1-of-1-00000.tar"
+    first_shard.write_bytes(first[:700])
+    with pytest.raises(DataError, match="not a readable tar"):
+        packed_ids(tmp_path)
+    shutil.rmtree(tmp_path / "scratch")
+    for path, data in kept.items():
+        path.write_bytes(data)
+    with pytest.raises(DataError, match="clips stay, run again"):
+        again.add("a")
