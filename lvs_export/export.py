@@ -45,6 +45,11 @@ def export_bundle(
     target = check_target(out)
     stage("load")
     checkpoint, origin = _loaded(checkpoint)
+    if checkpoint.model.heads.objective != "trimap":
+        raise ConfigError(
+            f"export: a checkpoint of objective {checkpoint.model.heads.objective!r} has layers behind its trunks that "
+            "bundles do not carry; it can be evaluated (lvs-train evaluate --ckpt), not exported"
+        )
     checkpoint = _with_seconds(checkpoint, options.audio_seconds)
     clips = clips or _material(checkpoint, options)
     graphs = build(checkpoint, options, clips, stage)

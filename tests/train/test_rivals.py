@@ -107,3 +107,11 @@ def test_unknown_objective_and_missing_classes(tmp_path):
     save(tmp_path / "m.safetensors", Checkpoint(model))
     with pytest.raises(CheckpointError, match="pip install -U lvs"):
         load(tmp_path / "m.safetensors")
+
+
+def test_rivals_are_not_exported(tmp_path):
+    pytest.importorskip("onnxscript", reason="pip install lvs[export]")
+    from lvs_export.export import export_bundle
+
+    with pytest.raises(ConfigError, match="'maxmil' has layers behind its trunks"):
+        export_bundle(Checkpoint(DualResNet(make_heads("maxmil"))), tmp_path / "bundle")
