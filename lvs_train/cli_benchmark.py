@@ -42,7 +42,7 @@ class BoxedClips:
     negatives: Path | None = None
     """SLAVC's *_plus_silent.csv: pictures with sounds from elsewhere, on top of the list."""
     agree: int = 2
-    """Annotators whose agreement makes a full weight, with several --annotations."""
+    """Annotators whose agreement makes a full weight, in boxes drawn by several (one file each, or one of all)."""
     drop: Path | None = None
     """List of classes that have no visible source: left out."""
     limit: int | None = None
@@ -189,13 +189,18 @@ def load(args: BoxedClips) -> tuple[Targets, ClipFolder]:
 def load_boxes(args: BoxedClips) -> tuple[Targets, list[Entry]]:
     """Annotations and the listed clips that have some. Raises `DataError` when the list names others."""
     from .data.annotations import load_targets
-    from .data.drawn_boxes import merge, without_classes
+    from .data.drawn_boxes import KINDS, merge, with_agreement, without_classes, without_empty
     from .data.lists import Entry, read_classes, read_list
 
     parts = [load_targets(p) for p in args.annotations]
     if not parts:
         raise ConfigError("--annotations: want at least one file or folder of boxes")
     targets = merge(parts, args.agree) if len(parts) > 1 else parts[0]
+    if targets.kind in KINDS:
+        targets = targets if len(parts) > 1 else with_agreement(targets, args.agree)
+        targets, undrawn = without_empty(targets)
+        if undrawn:
+            print(f"{len(undrawn)} pictures without any box are left out, e.g. {undrawn[:3]}", file=sys.stderr)
     entries = list(read_list(args.test).entries) if args.test else [Entry(i) for i in targets]
     if args.drop:
         targets = without_classes(targets, frozenset(read_classes(args.drop)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -20,6 +21,10 @@ from .ids import strip
 from .lists import read_text
 
 LABELS = ("class", "label", "name", "type")
+KINDS = frozenset({"via", "cvat", "label_studio", "consensus"})
+_STUDIO_CLASSES = ("choices", "labels")
+_STUDIO_WORDS = frozenset({*_STUDIO_CLASSES, "taxonomy", "textarea", "rating", "number", "datetime"})  # no shapes
+_CVAT_SHAPES = frozenset({"polygon", "polyline", "points", "ellipse", "mask", "cuboid", "skeleton"})
 
 
 def json_targets(path: Path, data: Any, size_px: int = SIZE_PX) -> Targets:
@@ -56,9 +61,13 @@ def cvat_targets(path: Path, size_px: int = SIZE_PX) -> Targets:
     found = []
     for image in root.iter("image"):
         boxes = image.findall("box")
+        other = next((e.tag for e in image if e.tag in _CVAT_SHAPES), None)
+        turned = any(float(b.get("rotation") or 0) for b in boxes)
+        if other or turned:
+            raise _not_upright(path, image.get("name") or "?", other or "a turned box")
         corners = tuple(_numbers(path, [b.get(k) for k in ("xtl", "ytl", "xbr", "ybr")]) for b in boxes)
         frame = _frame(path, image.get("width"), image.get("height"))
-        label = next((b.get("label") for b in boxes), None)
+        label = next((e.get("label") for e in (*image.findall("tag"), *boxes) if e.get("label")), None)
         found.append(Annotation(strip(image.get("name") or ""), (corners,), frame, label))
     return _targets(found, "cvat", path, size_px)
 
@@ -94,6 +103,27 @@ def merge(parts: Sequence[Targets], agree: int = 2) -> Targets:
     return Targets(merged, "consensus", ", ".join(p.source for p in parts), parts[0].size_px)
 
 
+def with_agreement(targets: Targets, agree: int) -> Targets:
+    """The same for one file that tells several annotators apart: `agree` of them make a weight of 1."""
+    if agree < 1:
+        raise DataError(f"agree {agree}: want at least 1")
+    new = {i: replace(a, agree=min(agree, len(a.annotators))) for i, a in targets.annotations.items()}
+    return Targets(new, targets.kind, targets.source, targets.size_px)
+
+
+def without_empty(targets: Targets) -> tuple[Targets, list[str]]:
+    """The same without the pictures in which nobody drew a box, and their ids. `DataError` when none is left."""
+    empty = [i for i, a in targets.annotations.items() if not a.boxes]
+    if len(empty) == len(targets):
+        raise DataError(f"{targets.source}: {len(empty)} pictures, and not one box; was the export made of the work?")
+    kept = {i: a for i, a in targets.annotations.items() if a.boxes}
+    return Targets(kept, targets.kind, targets.source, targets.size_px), empty
+
+
+def _not_upright(path: Path, name: str, what: str) -> DataError:
+    return DataError(f"{path}: {name}: {what}; want upright rectangles alone, as the published sets have")
+
+
 def _unit(boxes: Iterable[Box], frame: tuple[float, float]) -> tuple[Box, ...]:
     w, h = frame
     return tuple((x0 / w, y0 / h, x1 / w, y1 / h) for x0, y0, x1, y1 in boxes)
@@ -105,7 +135,10 @@ def _via2(path: Path, images: Mapping[str, Any]) -> list[Annotation]:
     for image in images.values():
         attributes = image.get("file_attributes") or {}
         regions = image["regions"].values() if isinstance(image["regions"], dict) else image["regions"]
-        rects = [r for r in regions if r["shape_attributes"].get("name") == "rect"]
+        rects = list(regions)
+        other = next((n for r in rects if (n := r["shape_attributes"].get("name")) != "rect"), None)
+        if other:
+            raise _not_upright(path, str(image.get("filename", "?")), str(other))
         by_annotator: dict[str, list[Box]] = {}
         for region in rects:
             s = region["shape_attributes"]
@@ -130,7 +163,10 @@ def _via3(path: Path, data: Mapping[str, Any]) -> list[Annotation]:
     """VIA 3: xy = [2, x, y, w, h] for a rectangle; the frame's size as a file's `width`, `height`."""
     found = []
     for number, file in data["file"].items():
-        shapes = [m for m in data["metadata"].values() if str(m.get("vid")) == str(number) and m.get("xy", [0])[0] == 2]
+        shapes = [m for m in data["metadata"].values() if str(m.get("vid")) == str(number) and m.get("xy")]
+        other = next((m["xy"][0] for m in shapes if m["xy"][0] != 2), None)
+        if other:
+            raise _not_upright(path, str(file.get("fname", "?")), f"VIA shape {other}")
         boxes = [(x, y, x + w, y + h) for x, y, w, h in (_numbers(path, m["xy"][1:5]) for m in shapes)]
         frame = _frame(path, file.get("width"), file.get("height"), file.get("fname", "?"))
         label = next((str(v) for m in shapes for v in (m.get("av") or {}).values() if v), None)
@@ -148,10 +184,16 @@ def _label_studio(path: Path, tasks: Sequence[Mapping[str, Any]]) -> list[Annota
         by_annotator: dict[str, list[Box]] = {}
         label = None
         for number, annotation in enumerate(task["annotations"]):
+            if annotation.get("was_cancelled"):
+                continue  # skipped by the annotator, which is no vote
             boxes = by_annotator.setdefault(str(annotation.get("completed_by", number)), [])
             for result in annotation.get("result", []):
-                value = result.get("value", {})
-                if result.get("type") == "rectanglelabels":
+                value, kind = result.get("value", {}), str(result.get("type"))
+                if kind in _STUDIO_WORDS:
+                    label = label or next(iter(value.get(kind) or []), None) if kind in _STUDIO_CLASSES else label
+                elif kind not in ("rectanglelabels", "rectangle") or value.get("rotation"):
+                    raise _not_upright(path, source, "a turned box" if value.get("rotation") else kind)
+                else:
                     x, y, w, h = _numbers(path, [value.get(k) for k in ("x", "y", "width", "height")])
                     boxes.append((x, y, x + w, y + h))
                     label = label or next(iter(value.get("rectanglelabels", [])), None)

@@ -9,8 +9,17 @@ import pytest
 
 from lvs_runtime.errors import DataError
 from lvs_runtime.metrics import boxes_to_target
-from lvs_train.data.annotations import flickr_target, is3_targets, load_targets, read_xml, vggss_targets, xml_targets
-from lvs_train.data.drawn_boxes import merge, without_classes
+from lvs_train.data.annotations import (
+    Annotation,
+    Targets,
+    flickr_target,
+    is3_targets,
+    load_targets,
+    read_xml,
+    vggss_targets,
+    xml_targets,
+)
+from lvs_train.data.drawn_boxes import merge, with_agreement, without_classes, without_empty
 
 VGGSS = [
     {"file": "-abcdefghij_000030", "class": "dog barking", "bbox": [[0.1, 0.2, 0.5, 1], [0.4, 0.2, 0.9, 0.3]]},
@@ -166,3 +175,39 @@ def test_own_boxes_refused(tmp_path):
         load_targets(write(tmp_path / "x.json", {"a": 1}))
     with pytest.raises(DataError, match="root is <x>"):
         load_targets(write(tmp_path / "x.xml", "<x/>"))
+
+
+def test_pictures_without_boxes_and_agreement():
+    drawn = Annotation("a", (((0, 0, 0.5, 1),), ((0, 0, 1, 1),)), agree=2)
+    targets = Targets({"a": drawn, "b": Annotation("b", ((),))}, "via", "x.json")
+    kept, empty = without_empty(targets)
+    assert (list(kept), empty) == (["a"], ["b"])
+    assert with_agreement(kept, 1)["a"][0, [10, 200]].tolist() == [1, 1]
+    assert with_agreement(kept, 5)["a"][0, [10, 200]].tolist() == [1, 0.5]  # never more than drew
+    with pytest.raises(DataError, match="not one box"):
+        without_empty(Targets({"b": targets.annotation("b")}, "via", "x.json"))
+
+
+def test_other_shapes_are_refused_not_dropped(tmp_path):
+    polygon = CVAT.replace("<box", '<polygon points="1,1;2,2"/><box')
+    with pytest.raises(DataError, match="polygon; want upright rectangles"):
+        load_targets(write(tmp_path / "a.xml", polygon))
+    with pytest.raises(DataError, match="turned box"):
+        load_targets(write(tmp_path / "b.xml", CVAT.replace("<box", '<box rotation="30"')))
+    circle = json.dumps(VIA3).replace("[2, 0, 0, 320, 360]", "[3, 9, 9, 5]")
+    with pytest.raises(DataError, match="VIA shape 3"):
+        load_targets(write(tmp_path / "c.json", circle))
+    brush = {"completed_by": 1, "result": [{"type": "brushlabels", "value": {}}]}
+    with pytest.raises(DataError, match="brushlabels"):
+        load_targets(write(tmp_path / "d.json", [{"data": {"image": "a.jpg"}, "annotations": [brush]}]))
+
+
+def test_label_studio_classes_and_skipped_tasks(tmp_path):
+    named = studio(1, 50)
+    named["result"].append({"type": "choices", "value": {"choices": ["cat"]}})
+    named["result"][0] |= {"type": "rectangle"}
+    named["result"][0]["value"].pop("rectanglelabels")
+    skipped = {"completed_by": 2, "was_cancelled": True, "result": []}
+    found = load_targets(write(tmp_path / "a.json", [{"data": {"image": "a.jpg"}, "annotations": [named, skipped]}]))
+    assert found.annotation("a").label == "cat"
+    assert found["a"][0, [10, 150]].tolist() == [1, 0]  # a skipped task is no vote
