@@ -9,44 +9,22 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lvs_runtime.errors import ConfigError, DataError
+from lvs_runtime.errors import ConfigError
 from lvs_runtime.metrics import picture_of
+
+from .benchmark.inputs import BoxedClips, load, load_boxes, pictures_of
 
 if TYPE_CHECKING:
     from .data.annotations import Targets
     from .data.layouts import ClipFolder
-    from .data.lists import Entry
     from .embed import Embedders
 
 FLAGS = ("--data", "--layout", "--annotations", "--test")
 LINE_EVERY_S = 10.0
-
-
-@dataclass(kw_only=True)
-class BoxedClips:
-    """Clips with boxes."""
-
-    data: Path | None = None
-    """Root folder of pictures and sounds. `evaluate` without it: what the boxes alone are worth (the controls)."""
-    annotations: tuple[Path, ...]
-    """VGG-SS json, IS3 json, folder of Flickr or SSL-TIE xml, or boxes drawn in VIA, CVAT, Label Studio (several files:
-    several annotators, made one by --agree)."""
-    layout: str = "auto"
-    """auto, lvs, ez_vsl, slavc, fnac, ssl_tie, ssl_tie_train, ssl_tie_flickr, acl, vssl_eval, is3, several_frames."""
-    test: Path | None = None
-    """List of ids (txt, csv, json); without one, every annotated clip."""
-    negatives: Path | None = None
-    """SLAVC's *_plus_silent.csv: pictures with sounds from elsewhere, on top of the list."""
-    agree: int = 2
-    """Annotators whose agreement makes a full weight, in boxes drawn by several (one file each, or one of all)."""
-    drop: Path | None = None
-    """List of classes that have no visible source: left out."""
-    limit: int | None = None
-    """Only the first so many clips of the list (for a trial)."""
 
 
 @dataclass(kw_only=True)
@@ -173,53 +151,6 @@ def _write(path: Path | None, report: dict[str, Any]) -> None:
         raise ConfigError(f"--json {path}: cannot be written ({error.strerror})") from error
 
 
-def load(args: BoxedClips) -> tuple[Targets, ClipFolder]:
-    """Annotations and the clips that both they and the list name."""
-    from .data.layouts import read_clips
-    from .data.lists import read_list
-
-    if args.data is None:
-        raise ConfigError("--data: want the root folder of pictures and sounds")
-    targets, entries = load_boxes(args)
-    if args.negatives:
-        entries += [e for e in read_list(args.negatives).entries if not e.visible][: args.limit]
-    return targets, read_clips(args.data, args.layout, entries)
-
-
-def load_boxes(args: BoxedClips) -> tuple[Targets, list[Entry]]:
-    """Annotations and the listed clips that have some. Raises `DataError` when the list names others."""
-    from .data.annotations import load_targets
-    from .data.drawn_boxes import KINDS, merge, with_agreement, without_classes, without_empty
-    from .data.lists import Entry, read_classes, read_list
-
-    parts = [load_targets(p) for p in args.annotations]
-    if not parts:
-        raise ConfigError("--annotations: want at least one file or folder of boxes")
-    targets = merge(parts, args.agree) if len(parts) > 1 else parts[0]
-    if targets.kind in KINDS:
-        targets = targets if len(parts) > 1 else with_agreement(targets, args.agree)
-        targets, undrawn = without_empty(targets)
-        if undrawn:
-            print(f"{len(undrawn)} pictures without any box are left out, e.g. {undrawn[:3]}", file=sys.stderr)
-    entries = list(read_list(args.test).entries) if args.test else [Entry(i) for i in targets]
-    if args.drop:
-        targets = without_classes(targets, frozenset(read_classes(args.drop)))
-        entries = [e for e in entries if e.id in targets]
-    lacking = [e.id for e in entries if e.visible and e.id not in targets]
-    if lacking:
-        raise DataError(
-            f"{len(lacking)} of {len(entries)} listed clips have no boxes in {targets.source}, e.g. {lacking[:3]}; "
-            f"is it the right list?"
-        )
-    entries = [replace(e, label=e.label or targets.annotation(e.id).label) if e.visible else e for e in entries]
-    return targets, entries[: args.limit] if args.limit else entries
-
-
-def pictures_of(layout: str, clips: Sequence[Any]) -> list[str] | None:
-    """The picture of each clip, where a layout keeps one picture for several sounds."""
-    return [picture_of(f"{c.id}.jpg") for c in clips] if layout == "is3" else None
-
-
 def _leaks(args: EvaluateBenchmark, folder: ClipFolder) -> dict[str, Any]:
     from .data.leaks import check_leaks
     from .data.lists import read_list
@@ -297,7 +228,9 @@ def sheet(args: Sheet) -> int:
     models = [of_checkpoint(p, args.device) for p in args.ckpt] + [of_bundle(p, args.device) for p in args.bundle]
     models = models or [of_bundle(None, args.device)]
     clips = [c for c in folder.clips if c.visible]
-    rows = draw(pick(clips, targets, models[0], args.pick, args.number, Line()), targets, models)
+    rows, unreadable = draw(pick(clips, targets, models[0], args.pick, args.number, Line()), targets, models)
+    for reason in unreadable:
+        print(f"left out: {reason}", file=sys.stderr)
     for path in write(rows, [m.name for m in models], args.out):
         print(path)
     return 0

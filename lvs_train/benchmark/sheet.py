@@ -70,21 +70,30 @@ def pick(
     return [clips[n] for _, n in scored[:number]]
 
 
-def draw(clips: Sequence[Clip], targets: Targets, models: Sequence[Embedders]) -> list[Row]:
-    """The rows of the sheet."""
-    rows = []
+def draw(clips: Sequence[Clip], targets: Targets, models: Sequence[Embedders]) -> tuple[list[Row], list[str]]:
+    """The rows of the sheet, and what is wrong with clips that cannot be read. `DataError` when no clip can."""
+    rows, unreadable = list[Row](), list[str]()
     for clip in clips:
-        image, target = _picture(clip), targets[clip.id]
-        tiles, captions = [image, _annotated(image, target)], ["", f"{100 * float(target.mean()):.0f} % of the frame"]
-        for model in models:
-            cells = similarity_of(model, clip)
-            value = metrics.ciou(cells, target, "lvs")
-            hit = "peak inside" if metrics.peak_in_box(cells, target) else "peak outside"
-            tiles.append(_heated(image, cells))
-            captions.append(f"ciou {value:.2f}, {hit}, max {cells.max():.2f}")
-        label = clip.label or targets.annotation(clip.id).label or ""
-        rows.append(Row(clip, label, tuple(tiles), tuple(captions)))
-    return rows
+        try:
+            rows.append(_row(clip, targets, models))
+        except DataError as error:
+            unreadable.append(str(error))
+    if not rows:
+        raise DataError(f"none of {len(clips)} clips can be read: {'; '.join(unreadable[:3])}")
+    return rows, unreadable
+
+
+def _row(clip: Clip, targets: Targets, models: Sequence[Embedders]) -> Row:
+    image, target = _picture(clip), targets[clip.id]
+    tiles, captions = [image, _annotated(image, target)], ["", f"{100 * float(target.mean()):.0f} % of the frame"]
+    for model in models:
+        cells = similarity_of(model, clip)
+        value = metrics.ciou(cells, target, "lvs")
+        hit = "peak inside" if metrics.peak_in_box(cells, target) else "peak outside"
+        tiles.append(_heated(image, cells))
+        captions.append(f"ciou {value:.2f}, {hit}, max {cells.max():.2f}")
+    label = clip.label or targets.annotation(clip.id).label or ""
+    return Row(clip, label, tuple(tiles), tuple(captions))
 
 
 def write(rows: Sequence[Row], names: Sequence[str], out: Path) -> list[Path]:

@@ -14,9 +14,11 @@ soundfile = pytest.importorskip("soundfile", reason="sounds need soundfile: pip 
 from lvs_runtime.errors import ConfigError, DataError
 from lvs_runtime.spec import AudioSpec, ImageSpec
 from lvs_train import cli, embed
+from lvs_train.benchmark.inputs import UndrawnWarning
 from lvs_train.benchmark.maps import Window, make_maps, noise_for, swap_partners, window_for
 from lvs_train.benchmark.report import text
 from lvs_train.benchmark.scores import score
+from lvs_train.benchmark.sheet import draw, write
 from lvs_train.data.annotations import load_targets
 from lvs_train.data.layouts import read_clips
 from lvs_train.data.lists import Entry
@@ -247,3 +249,55 @@ def test_contact_sheet(dataset, monkeypatch, toy, capsys):
     assert page.count("<img") == 9
     assert "peak inside" in page
     assert lvs_train(monkeypatch, "sheet", *flags, "--pick", "nice") == 2
+    first = next(iter(load_targets(dataset / "boxes.json")))
+    (dataset / "d" / "audio" / f"{first}.wav").write_bytes(b"RIFF")
+    capsys.readouterr()
+    assert lvs_train(monkeypatch, "sheet", *flags, "--number", 3) == 0  # spread: the first clip is among them
+    assert (dataset / "s" / "sheet.html").read_text().count("<img") == 6
+    assert f"left out: {dataset / 'd' / 'audio' / first}.wav: not a readable sound" in capsys.readouterr().err
+
+
+def test_several_models_stand_side_by_side(dataset, tmp_path):
+    targets = load_targets(dataset / "boxes.json")
+    clips = read_clips(dataset / "d", "lvs", [Entry(i) for i in targets]).clips
+    rows, unreadable = draw(clips[:2], targets, [model(), model(deaf), model()])
+    assert not unreadable
+    assert [len(r.tiles) for r in rows] == [5, 5]
+    assert np.array_equal(rows[1].tiles[2], rows[1].tiles[4])
+    assert not np.array_equal(rows[1].tiles[2], rows[1].tiles[3])
+    png, page = write(rows, ["ours", "deaf", "ours <again>"], tmp_path / "s.html")
+    assert cv2.imread(str(png)).shape[1] > 5 * 224
+    assert "ours &lt;again&gt;" in page.read_text()
+
+
+def studio(name, who, box):
+    value = dict(zip(("x", "y", "width", "height"), box, strict=True)) | {"rectanglelabels": ["tone"]}
+    done = {"completed_by": who, "result": [{"type": "rectanglelabels", "value": value}]}
+    return {"data": {"image": f"/data/upload/1/0a1b2c3d-{name}.jpg"}, "annotations": [done]}
+
+
+def test_own_benchmark_of_two_annotators(dataset, monkeypatch, toy, capsys):
+    """Label Studio from one, CVAT from another: they agree on the sounding half, but for a strip."""
+    ids = list(load_targets(dataset / "boxes.json"))
+    one = [studio(i, 1, (50 * (n % 2), 0, 50, 100)) for n, i in enumerate(ids)]
+    two = [
+        f'<image id="{n}" name="{i}.jpg" width="160" height="90"><box label="wind" xtl="{80 * (n % 2)}" ytl="0" '
+        f'xbr="{80 * (n % 2) + 70}" ybr="90"/></image>'
+        for n, i in enumerate(ids)
+    ]
+    (dataset / "one.json").write_text(json.dumps(one))
+    (dataset / "two.xml").write_text(f"<annotations>{''.join(two)}<image id='99' name='x.jpg' width='9' height='9'/>"
+                                     "</annotations>")  # fmt: skip
+    boxes = ("--annotations", dataset / "one.json", dataset / "two.xml", "--resamples", 20)
+    flags = ("evaluate", "--data", dataset / "d", *boxes, "--json", dataset / "r.json")
+    with pytest.warns(UndrawnWarning, match=r"1 pictures without any box are left out, e.g. \['x'\]"):
+        assert lvs_train(monkeypatch, *flags) == 0
+    report = json.loads((dataset / "r.json").read_text())
+    assert report["n"] == 12
+    assert report["scores"]["own"]["peak_in_box"]["value"] == 1
+    # Both agree on 98 columns and one alone marks 14 more, which is no fault of a map that covers them: ciou is 1.
+    assert report["scores"]["own"]["mean_ciou"]["value"] == pytest.approx(1, abs=0.02)
+    (dataset / "drop.txt").write_text("tone\n")
+    with pytest.warns(UndrawnWarning):
+        assert lvs_train(monkeypatch, *flags, "--drop", dataset / "drop.txt") == 2
+    assert "none left after dropping" in capsys.readouterr().err
