@@ -79,6 +79,7 @@ def test_run_folder_holds_the_record(whole):
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_kill_and_resume_gives_the_same_losses(whole, tmp_path):
     recipe = {**RECIPE, "save_every_s": 0.5}
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, json.dumps(recipe), str(tmp_path)])
