@@ -35,7 +35,7 @@ from lvs_runtime.archive.sound import Decoded
 from lvs_runtime.bench import machine
 from lvs_runtime.image import to_network
 
-EVERY_S = 0.5
+EVERY_S = 0.5  # --every
 
 
 class Plain:
@@ -211,9 +211,12 @@ def main() -> None:
     parser.add_argument("--float", type=Path, help="float32 bundle of the same weights, for the comparison")
     parser.add_argument("--files", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--every", type=float, default=EVERY_S)
+    parser.add_argument("--skip-live", action="store_true")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--note", default="", help="what else the machine did")
     asked = parser.parse_args()
+    globals()["EVERY_S"] = asked.every
     found = sorted(p for p in asked.clips.rglob("*") if p.suffix in (".mp4", ".mkv"))
     paths = found[:: max(1, len(found) // asked.files)][: asked.files]
     localizer = Localizer.from_bundle(threads=1)
@@ -230,8 +233,9 @@ def main() -> None:
         one["plain"] = {"cpu_s": cpu, "wall_s": wall}
         cpu, wall, (made, stages) = timed(lambda: ours(paths, None, window_s))
         one["ours"] = {"cpu_s": cpu, "wall_s": wall, "stages_cpu_s": stages}
-        cpu, wall, frames = timed(lambda: live(paths))
-        one["live"] = {"cpu_s": cpu, "wall_s": wall, "frames": frames}
+        if not asked.skip_live:
+            cpu, wall, frames = timed(lambda: live(paths))
+            one["live"] = {"cpu_s": cpu, "wall_s": wall, "frames": frames}
         one["bare"] = bare(paths)
         rounds.append(one)
         print({name: round(value["cpu_s"], 2) for name, value in one.items() if "cpu_s" in value}, flush=True)
@@ -273,21 +277,21 @@ def summary(rounds: list[dict[str, Any]], seconds: float, rows: int) -> dict[str
     def median(value: Callable[[dict[str, Any]], float]) -> float:
         return round(statistics.median(value(one) for one in rounds), 3)
 
+    live_too = "live" in rounds[0]
+    names = ("ours", "plain", "live") if live_too else ("ours", "plain")
     stages = {
         name: median(lambda one, n=name: one["ours"]["stages_cpu_s"][n] / one["ours"]["cpu_s"])
         for name in ("decode", "resize", "image", "audio", "post", "write")
     }
     limit = lambda one: one["bare"]["read"] + one["bare"]["image"] + one["bare"]["audio"]  # noqa: E731
     return {
-        "hours_of_video_per_core_hour": {
-            name: median(lambda one, n=name: seconds / one[n]["cpu_s"]) for name in ("ours", "plain", "live")
-        },
+        "hours_of_video_per_core_hour": {name: median(lambda one, n=name: seconds / one[n]["cpu_s"]) for name in names},
         "cpu_ratio_plain_to_ours": median(lambda one: one["plain"]["cpu_s"] / one["ours"]["cpu_s"]),
-        "cpu_ratio_live_to_ours": median(lambda one: one["live"]["cpu_s"] / one["ours"]["cpu_s"]),
+        "cpu_ratio_live_to_ours": median(lambda one: one["live"]["cpu_s"] / one["ours"]["cpu_s"]) if live_too else None,
         "cpu_ms_per_analysed_picture": {
             "ours": median(lambda one: 1e3 * one["ours"]["cpu_s"] / rows),
             "plain": median(lambda one: 1e3 * one["plain"]["cpu_s"] / rows),
-            "live": median(lambda one: 1e3 * one["live"]["cpu_s"] / one["live"]["frames"]),
+            "live": median(lambda one: 1e3 * one["live"]["cpu_s"] / one["live"]["frames"]) if live_too else None,
         },
         "share_of_cpu": stages,
         "cpu_over_bare_stages": median(lambda one: one["ours"]["cpu_s"] / limit(one)),
