@@ -7,6 +7,7 @@ each CPU (or share of a GPU), on nodes that join later too. The function travels
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -107,7 +108,8 @@ def _connect(ray: Any, engine: Engine) -> bool:
 
 def _init(ray: Any, engine: Engine) -> None:
     options = {"logging_level": "ERROR", "log_to_driver": False}
-    asked = engine.address or "ray"
+    asked = engine.address or os.environ.get("RAY_ADDRESS") or "ray"
+    _reachable(asked)
     try:
         try:
             ray.init(engine.address or "auto", **options)
@@ -127,4 +129,18 @@ def _init(ray: Any, engine: Engine) -> None:
         raise ConfigError(
             f"--engine {asked}: no Ray cluster answers there ({text[0] if text else type(error).__name__}). "
             f"Start one with `ray start --head`, or use --engine local"
+        ) from error
+
+
+def _reachable(asked: str) -> None:
+    """Ray itself waits minutes for a cluster that is not there."""
+    host, colon, port = asked.removeprefix("ray://").rpartition(":")
+    if not (colon and port.isdecimal()):
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise ConfigError(
+            f"--engine ray: nothing answers at {asked} ({error.strerror or error}). Start a cluster with "
+            f"`ray start --head`, mend RAY_ADDRESS or the address, or use --engine local"
         ) from error

@@ -95,8 +95,8 @@ def test_two_nodes_one_killed_and_the_same_tables(
     assert len(files) == 24
 
 
-@pytest.mark.slow
-def test_no_cluster_there(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("address", [None, "ray://127.0.0.1:1"])
+def test_no_cluster_there(address: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    with pytest.raises(ConfigError, match="--engine ray"):
-        next(iter(map_items(archive_work.square, lambda: 1, Engine(kind="ray"))))
+    with pytest.raises(ConfigError, match="nothing answers at"):
+        next(iter(map_items(archive_work.square, lambda: 1, Engine(kind="ray", address=address))))
