@@ -30,7 +30,7 @@ SHIPPED = Path(__file__).parent / "weights" / "default.safetensors"
 RECIPE = Path(__file__).parent / "recipes" / "finetune.toml"
 HELD_OUT = 0.1
 FEWEST = 8
-DRAWN = 100  # drawn pictures that forgetting is measured on
+DRAWN = 50  # drawn pictures that forgetting is measured on
 MEASURE_SEED = 8_000_000
 
 
