@@ -33,7 +33,7 @@ def few_clips(monkeypatch):
 def test_inspect_the_shipped_bundle(capsys):
     assert run(["inspect", str(default_path())]) == 0
     printed = capsys.readouterr().out
-    for words in ("lvs-default-int8", "image.onnx", "uint8 1x224x224x3", "1x512x14x14", "18/10", "research use only"):
+    for words in ("lvs-default-int8", "image.onnx", "batchx224x224x3", "batchx512x14x14", "18/10", "research use only"):
         assert words in printed
     assert "3 files: names, sizes, sha256" in printed
     assert run(["inspect", str(default_path()), "--json"]) == 0
