@@ -251,5 +251,5 @@ def test_the_shipped_bundle_gives_what_it_gives_on_onnxruntime(device):
     ours, theirs = (Localizer.from_bundle(None, name, threads=2) for name in (device, "cpu"))
     for found, wanted in zip(maps(ours), maps(theirs), strict=True):
         assert np.abs(found - wanted).max() <= 0.03
-        assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] >= 0.98
+        assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] >= 0.97
     assert ours.precision == theirs.precision

@@ -1,10 +1,14 @@
 """The card is written from figures; the committed card says what the committed JSON says."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from lvs_runtime.errors import ConfigError, DataError
 from lvs_train.card import fill
 
+ROOT = Path(__file__).parents[2]
 NAMES = ("tiles", "scenes", "confidence", "swap", "classes", "collections", "videos", "float", "context")
 CARD = "# Words\n" + "\n".join(f"<!-- card:{n}:start -->\nold\n<!-- card:{n}:end -->" for n in NAMES) + "\nMore.\n"
 
@@ -63,3 +67,13 @@ def test_unknown_marks_are_refused():
         fill("# no marks", report(0.5))
     with pytest.raises(ConfigError, match="prices"):
         fill("<!-- card:prices:start -->\n<!-- card:prices:end -->", report(0.5))
+
+
+def test_the_committed_card_says_what_was_measured():
+    results = ROOT / "benchmarks" / "results"
+    ours, other = (json.loads((results / f"quality_{n}_2026-11-25.json").read_text()) for n in ("default", "float"))
+    card = (ROOT / "docs" / "model-card.md").read_text(encoding="utf-8")
+    assert fill(card, ours, other) == card, (
+        "lvs-train card --json benchmarks/results/quality_default_2026-11-25.json "
+        "--float benchmarks/results/quality_float_2026-11-25.json"
+    )
