@@ -44,13 +44,13 @@ extra_negatives = 1
 
 def run(*command: str | Path) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", *map(str, command)], capture_output=True, text=True, timeout=110, check=False
+        [sys.executable, "-m", *map(str, command)], capture_output=True, text=True, timeout=200, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_clips_to_heat_map(tmp_path):
     (tmp_path / "recipe.toml").write_text(RECIPE)
     run("lvs_train.cli", "--config", tmp_path / "recipe.toml", "--out", tmp_path / "run")
@@ -65,7 +65,7 @@ def test_clips_to_heat_map(tmp_path):
     assert {p.name for p in bundle.iterdir()} >= {"image.onnx", "audio.onnx", "model.onnx", "manifest.json"}
 
     localizer, torch_model = Localizer.from_bundle(bundle), of_checkpoint(checkpoint)
-    assert localizer.precision == "fp16"
+    assert localizer.precision.startswith("fp16")  # effective: a CPU may compute halves in float32, and says so
     for index in range(3):
         pair = drawn.training_pair(np.random.default_rng((5, index)))
         result = localizer.localize(np.ascontiguousarray(pair.image_rgb[..., ::-1]), pair.waveform, 16_000)
