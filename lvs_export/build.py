@@ -17,7 +17,7 @@ from .gate import Precision
 from .graphs import AudioGraph, ImageGraph, folded
 from .maps import MapErrors, Reference, compare, run_audios, run_images, similarity
 from .material import MIN_CALIBRATION, Clip, Material
-from .onnx_graph import AUDIO, IMAGE, check, serialise, trace
+from .onnx_graph import AUDIO, IMAGE, check, serialise, trace, vary
 from .options import SPLIT_FILES, ExportOptions
 from .precision import check_half_range, half_audio_trunk, half_image_trunk, largest_activation
 from .session import GraphSession
@@ -73,18 +73,20 @@ def build(checkpoint: Checkpoint, options: ExportOptions, clips: Material, stage
 def _trace(
     image: ImageGraph, audio: AudioGraph, checkpoint: Checkpoint, options: ExportOptions, stage: Stage
 ) -> dict[str, onnx.ModelProto]:
-    batch = 2 if options.dynamic else 1
     side = checkpoint.image.size_px
-    rows, columns = (side + 16, side + 48) if options.resize else (side, side)
-    varying = ({0: "batch"} if options.dynamic else {}) | ({1: "height", 2: "width"} if options.resize else {})
     stage("trace image")
-    pixels = torch.zeros(batch, rows, columns, 3, dtype=torch.uint8)
-    models = {"image": check(trace(image, (pixels,), IMAGE, varying))}
+    if options.resize:  # the one graph with shapes inside: traced with symbols, and a batch of 2, as 1 is a constant
+        batch, axes = (2, {0: "batch"}) if options.dynamic else (1, {})
+        pixels = torch.zeros(batch, side + 16, side + 48, 3, dtype=torch.uint8)
+        models = {"image": trace(image, (pixels,), IMAGE, {**axes, 1: "height", 2: "width"})}
+    else:
+        models = {"image": trace(image, (torch.zeros(1, side, side, 3, dtype=torch.uint8),), IMAGE)}
     stage("trace audio")
-    waveform = torch.zeros(batch, checkpoint.audio.num_samples)
-    lengths = {0: "batch", 1: "num_samples"} if options.dynamic else None
-    models["audio"] = check(trace(audio, (waveform,), AUDIO, lengths))
-    return models
+    models["audio"] = trace(audio, (torch.zeros(1, checkpoint.audio.num_samples),), AUDIO)
+    if options.dynamic:
+        models["image"] = models["image"] if options.resize else vary(models["image"], {0: "batch"})
+        models["audio"] = vary(models["audio"], {0: "batch", 1: "num_samples"})
+    return {part: check(model) for part, model in models.items()}
 
 
 def _half_range(image: ImageGraph, audio: AudioGraph, clips: Sequence[Clip]) -> list[str]:

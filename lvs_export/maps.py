@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvs_runtime.errors import ParityError
-from lvs_runtime.metrics import ciou, ciou_success, peak_in_box
+from lvs_runtime.metrics import adaptive_ciou, peak_in_box
 
 from .material import Clip
 from .session import FloatArray, GraphSession
@@ -35,8 +35,8 @@ class MapErrors:
     clips_with_contrast: int
     peak_in_box: float | None = None  # share of the clips with a box whose peak lies in it
     peak_in_box_torch: float | None = None
-    ciou_success: float | None = None  # share of the clips with a box whose ciou reaches 0.5
-    ciou_success_torch: float | None = None
+    ciou: float | None = None  # mean over the clips with a box, the mask as large as the box
+    ciou_torch: float | None = None
     clips_with_box: int = 0
 
     def as_dict(self) -> dict[str, Any]:
@@ -80,8 +80,8 @@ def compare(truth: Reference, maps: FloatArray) -> MapErrors:
     contrasted = [i for i, m in enumerate(truth.maps) if m.std() >= CONTRAST]
     correlations = [_correlation(truth.maps[i], maps[i]) for i in contrasted]
     peaks, wanted = (m.reshape(len(m), -1).argmax(1) for m in (maps, truth.maps))
-    hits, success = _on_boxes(truth.clips, maps)
-    hits_torch, success_torch = _on_boxes(truth.clips, truth.maps)
+    hits, overlap = _on_boxes(truth.clips, maps)
+    hits_torch, overlap_torch = _on_boxes(truth.clips, truth.maps)
     return MapErrors(
         worst=float(errors.max()),
         mean=float(errors.mean()),
@@ -93,8 +93,8 @@ def compare(truth: Reference, maps: FloatArray) -> MapErrors:
         clips_with_contrast=len(contrasted),
         peak_in_box=hits,
         peak_in_box_torch=hits_torch,
-        ciou_success=success,
-        ciou_success_torch=success_torch,
+        ciou=overlap,
+        ciou_torch=overlap_torch,
         clips_with_box=sum(clip.target() is not None for clip in truth.clips),
     )
 
@@ -108,9 +108,12 @@ def _correlation(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> floa
 
 
 def _on_boxes(clips: Sequence[Clip], maps: FloatArray) -> tuple[float | None, float | None]:
-    """(share of peaks in the box, cIoU success) over the clips with a target; (None, None) when there is none."""
+    """(share of peaks in the box, mean cIoU) over the clips with a target; (None, None) when there is none.
+
+    The mask has the target's own size: the released one marks half of the picture, which says nothing of small boxes.
+    """
     judged = [(target, cells) for clip, cells in zip(clips, maps, strict=True) if (target := clip.target()) is not None]
     if not judged:
         return None, None
     hits = [peak_in_box(cells, target) for target, cells in judged]
-    return float(np.mean(hits)), ciou_success([ciou(cells, target, "lvs") for target, cells in judged])
+    return float(np.mean(hits)), float(np.mean([adaptive_ciou(cells, target, "lvs") for target, cells in judged]))

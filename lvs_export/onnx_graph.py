@@ -22,6 +22,7 @@ from lvs_runtime.errors import LvsError
 
 OPSET = 18
 IR_VERSION = 10
+SHAPED = {"ConstantOfShape", "Expand", "Flatten", "Range", "Reshape", "Resize", "Shape", "Tile"}
 ALIGNMENT_BYTES = 64
 LARGE_BYTES = 1024  # weights of at least this size are aligned, and shared with the fused graph
 # Smallest and largest value of each axis that may vary, by its name in the graphs and the manifest.
@@ -71,6 +72,23 @@ def trace(
         )
     assert program is not None
     return clean(program.model_proto, names.part)
+
+
+def vary(model: onnx.ModelProto, axes: Mapping[int, str]) -> onnx.ModelProto:
+    """A copy whose input may vary along `axes` ({axis: name of `AXES`}); the output along the batch.
+
+    The graphs hold no shape anywhere but at their ends (`SHAPED` is what would), so naming the axes there is enough,
+    and far cheaper than tracing with symbols. `check` infers all shapes anew.
+    """
+    shaped = {node.op_type for node in model.graph.node} & SHAPED
+    assert not shaped, f"{model.graph.name}: {shaped} may hold the traced shape"
+    out = onnx.ModelProto()
+    out.CopyFrom(model)
+    for axis, name in axes.items():
+        out.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = name
+    if 0 in axes:
+        out.graph.output[0].type.tensor_type.shape.dim[0].dim_param = axes[0]
+    return out
 
 
 def clean(model: onnx.ModelProto, part: str) -> onnx.ModelProto:
@@ -138,8 +156,7 @@ def check(model: onnx.ModelProto) -> onnx.ModelProto:
     if any(node.op_type == "BatchNormalization" for node in model.graph.node):
         raise LvsError(f"{model.graph.name}: BatchNormalization was left in the graph (traced in train mode?)")
     try:
-        onnx.checker.check_model(model, full_check=True)
-        onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+        onnx.checker.check_model(model, full_check=True)  # with strict inference of types and shapes
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise LvsError(f"{model.graph.name}: the ONNX checker refuses the graph: {error}") from error
     return model

@@ -52,7 +52,7 @@ def print_report(report: ExportReport) -> None:
     console.print(table)
     console.print(
         "worst, mean: error of the similarity map against torch float32; corr.: its correlation; in box: peaks on the "
-        "sounding object, cIoU: maps with ciou >= 0.5 (percent, and the change against torch); ms: median, this CPU; "
+        "sounding object, cIoU: mean overlap (percent, and the change against torch); ms: median, this CPU; "
         "-n: so many convolutions kept in float. "
         f"Clips: {report.material}",
         style="dim",
@@ -66,8 +66,8 @@ def print_report(report: ExportReport) -> None:
 def _cells(errors: MapErrors) -> list[str]:
     correlation = "flat" if errors.correlation is None else f"{errors.correlation:.4f}"
     hits = _share(errors.peak_in_box, errors.peak_in_box_torch)
-    success = _share(errors.ciou_success, errors.ciou_success_torch)
-    return [f"{errors.worst:.1e}", f"{errors.mean:.1e}", correlation, hits, success]
+    overlap = _share(errors.ciou, errors.ciou_torch)
+    return [f"{errors.worst:.1e}", f"{errors.mean:.1e}", correlation, hits, overlap]
 
 
 def _share(now: float | None, before: float | None) -> str:

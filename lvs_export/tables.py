@@ -72,7 +72,7 @@ def print_checks(bundle: Bundle, checks: Sequence[Check], metric: Mapping[str, A
     if metric["clips_with_box"]:
         console.print(
             f"on {metric['clips_with_box']} clips with a box: peak in box {metric['peak_in_box']:.1%}, "
-            f"cIoU success {metric['ciou_success']:.1%}"
+            f"cIoU {metric['ciou']:.1%}"
         )
     console.print("ms on this CPU: " + ", ".join(f"{part} {value:.1f}" for part, value in ms.items()))
 
@@ -96,7 +96,7 @@ def print_difference(facts: Mapping[str, Any]) -> None:
     console.print(rows)
     rows = table("", first, second)
     rows.add_row("MB", *(f"{size / 1e6:.1f}" for size in facts["bytes"]))
-    for name in ("peak_in_box", "ciou_success"):
+    for name in ("peak_in_box", "ciou"):
         values = [metric[name] for metric in facts["metric"]]
         if None not in values:
             rows.add_row(name.replace("_", " "), *(f"{value:.1%}" for value in values))

@@ -10,7 +10,10 @@ from types import SimpleNamespace
 import pytest
 
 from lvs_export import engine
+from lvs_export.bundle import write_bundle
 from lvs_export.inspection import check_engine, convolution_formats
+from lvs_export.onnx_graph import AUDIO, IMAGE, serialise
+from lvs_export.quantize import Recipe, quantize
 from lvs_runtime.bundle import Bundle
 from lvs_runtime.errors import BundleError, ConfigError, DeviceError
 
@@ -98,6 +101,23 @@ def test_tensorrt_rtx_builds_both_graphs(name, request, tmp_path, monkeypatch):
     assert facts["library"] == "tensorrt_rtx"
     assert (path / "image.rtx").stat().st_size < (30e6 if name == "fp16" else 60e6)
     Bundle.open(path)
+
+
+@pytest.mark.slow
+def test_tensorrt_rtx_builds_the_int8_of_its_own_recipe(fp32, clips, tmp_path, monkeypatch):
+    pytest.importorskip("tensorrt_rtx", reason=RTX)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    manifest = json.loads((fp32.path / "manifest.json").read_bytes())
+    del manifest["parts"]["fused"]
+    recipe, files = Recipe("MinMax", symmetric=True), {}
+    for names, inputs in ((IMAGE, [c.image for c in clips.parity]), (AUDIO, [c.waveform for c in clips.parity])):
+        quantised = quantize(fp32.model(f"{names.part}.onnx"), names, recipe, inputs)
+        files[f"{names.part}.onnx"] = serialise(quantised)
+        manifest["parts"][names.part]["precision"] = "int8"
+    path = write_bundle(tmp_path / "bundle", files, {**manifest, "target": "tensorrt"})
+    engine.add_engines(path, "rtx")
+    sizes = {part: (path / f"{part}.rtx").stat().st_size for part in ("image", "audio")}
+    assert max(sizes.values()) < 20e6, "8-bit weights make a quarter of the engine"
 
 
 def test_a_refused_graph_is_named(int8, tmp_path):

@@ -177,7 +177,7 @@ def test_seven_bit_weights_where_sums_overflow(small, monkeypatch):
 
 def test_too_few_clips(checkpoint, clips, tmp_path):
     few = Material("few", clips.calibration[:3], clips.parity)
-    with pytest.raises(ConfigError, match="at least 16 calibration clips, got 3"):
+    with pytest.raises(ConfigError, match="at least 6 calibration clips, got 3"):
         export_bundle(checkpoint, tmp_path / "b", ExportOptions(precision=Precision.INT8), few)
     assert not (tmp_path / "b").exists()
 
