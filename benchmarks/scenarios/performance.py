@@ -44,11 +44,11 @@ def say(text: str) -> None:
 
 
 def make_bundle() -> None:
-    """The float32 bundle of the shipped weights, once."""
-    if (pipelines.FP32 / "manifest.json").exists():
+    """The float32 bundle of the shipped weights, made again when they change."""
+    if pipelines.is_fresh(pipelines.FP32 / "manifest.json"):
         return
     say("exporting the float32 bundle")
-    command = [sys.executable, "-m", "lvs_export.cli", "--ckpt", str(pipelines.CHECKPOINT), "--no-fused", "--dynamic",
+    command = [sys.executable, "-m", "lvs_export.cli", "--ckpt", str(pipelines.CHECKPOINT), "--split", "--dynamic",
                "--out", str(pipelines.FP32), "--name", "lvs-default"]  # fmt: skip
     subprocess.run(command, check=True, cwd=pipelines.ROOT, stdout=subprocess.DEVNULL)
 

@@ -24,6 +24,11 @@ PARITY_S = 3.0
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
+def is_fresh(made: Path) -> bool:
+    """Whether a file made from the shipped weights is there and younger than they are."""
+    return made.exists() and made.stat().st_mtime > CHECKPOINT.stat().st_mtime
+
+
 @dataclass
 class Pipeline:
     """Embeds picture and sound; `embed_audio` None for a pipeline without sound."""
@@ -102,7 +107,7 @@ def naive_onnx() -> Pipeline:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
-    if not NAIVE.exists():
+    if not is_fresh(NAIVE):
         _export_naive()
     session = onnxruntime.InferenceSession(str(NAIVE), providers=["CPUExecutionProvider"])
     held: dict[str, Any] = {}
