@@ -33,6 +33,7 @@ class Graphs:
     models: dict[str, onnx.ModelProto]
     data: dict[str, bytes] = field(default_factory=dict)
     choices: dict[str, Choice] = field(default_factory=dict)
+    choosers: dict[str, Chooser] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def sessions(self, threads: int | None) -> dict[str, GraphSession]:
@@ -63,10 +64,7 @@ def build(checkpoint: Checkpoint, options: ExportOptions, clips: Material, stage
     graphs = Graphs(_trace(image, audio, checkpoint, options, stage), notes=notes)
     if options.precision is Precision.INT8:
         _quantize(graphs, options, clips.calibration, stage)
-    graphs.data = {part: serialise(model) for part, model in graphs.models.items()}
-    if options.graphs != "split":
-        stage("compose fused")
-        _fuse(graphs, embed=options.graphs == "fused" or options.target == "web")
+    _finish(graphs, options, stage)
     return graphs
 
 
@@ -113,23 +111,36 @@ def _quantize(graphs: Graphs, options: ExportOptions, clips: Sequence[Clip], sta
         return compare(truth, similarity(images, run_audios(session, clips)))
 
     pictures, waveforms = [clip.image for clip in clips], [clip.waveform for clip in clips]
-    graphs.choices = {
-        "image": Chooser(graphs.models["image"], IMAGE, pictures, of_image, options, stage).choose(),
-        "audio": Chooser(graphs.models["audio"], AUDIO, waveforms, of_audio, options, stage).choose(),
+    graphs.choosers = {
+        "image": Chooser(graphs.models["image"], IMAGE, pictures, of_image, options, stage),
+        "audio": Chooser(graphs.models["audio"], AUDIO, waveforms, of_audio, options, stage),
     }
+    graphs.choices = {part: chooser.choose() for part, chooser in graphs.choosers.items()}
+
+
+def release(graphs: Graphs, options: ExportOptions, number: int, stage: Stage) -> None:
+    """Put the `number` most sensitive convolutions of both int8 graphs back to float."""
+    graphs.choices = {part: chooser.release(graphs.choices[part], number) for part, chooser in graphs.choosers.items()}
+    _finish(graphs, options, stage)
+
+
+def _finish(graphs: Graphs, options: ExportOptions, stage: Stage) -> None:
+    """Bytes of all graphs, the chosen int8 ones among them, and the fused one."""
     for part, choice in graphs.choices.items():
         graphs.models[part] = check(choice.model)
-        graphs.notes += _remarks(part, choice)
+    graphs.models.pop(compose.PART, None)
+    graphs.data = {part: serialise(model) for part, model in graphs.models.items()}
+    if options.graphs != "split":
+        stage("compose fused")
+        _fuse(graphs, embed=options.graphs == "fused" or options.target == "web")
 
 
-def _remarks(part: str, choice: Choice) -> list[str]:
+def remarks(part: str, choice: Choice) -> list[str]:
     """What the user should know of an int8 graph."""
     remarks = []
     if choice.recipe.float_convs:
         names = ", ".join(map(str, choice.recipe.float_convs))
-        remarks.append(
-            f"{part}: convolutions {names} behind the stem kept in float (correlation of the maps or metric)"
-        )
+        remarks.append(f"{part}: kept in float for the gate: convolution {names} behind the stem")
     if choice.recipe.reduce_range:
         remarks.append(f"{part}: 7-bit weights, so that CPUs without VNNI cannot overflow their 16-bit sums")
     elif choice.saturation and choice.saturation.saturating:

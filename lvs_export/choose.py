@@ -69,6 +69,13 @@ class Chooser:
         best = replace(best, tried=tried, sensitivity=hurting)
         return best if symmetric else self._safe_sums(best, tried)
 
+    def release(self, choice: Choice, number: int) -> Choice:
+        """The same recipe with the `number` most sensitive convolutions in float, whatever calibration clips say."""
+        hurting = choice.sensitivity or self.sensitivity(choice.recipe)
+        recipe = replace(choice.recipe, float_convs=tuple(sorted(list(hurting)[:number])))
+        tried = dict(choice.tried)
+        return replace(self._try(recipe, tried), tried=tried, sensitivity=hurting, saturation=choice.saturation)
+
     def sensitivity(self, recipe: Recipe) -> dict[int, float]:
         """Mean map error with each convolution alone in int8, worst first."""
         count = num_block_convs(self.model)

@@ -15,12 +15,13 @@ from lvs_train.checkpoint import Checkpoint
 from lvs_train.checkpoint import load as load_checkpoint
 
 from . import engine, gate, material, verify
-from .build import Graphs, Stage, build
+from .build import Graphs, Stage, build, release, remarks
 from .bundle import check_target, write_bundle
+from .choose import RELEASE_STEPS
 from .describe import describe, written_parts
 from .gate import Precision
 from .graphs import reference_graph
-from .maps import MapErrors
+from .maps import MapErrors, Reference
 from .material import Clip, Material
 from .options import FILES, ExportOptions, ExportReport, PartReport
 from .session import GraphSession
@@ -55,9 +56,10 @@ def export_bundle(
     graphs = build(checkpoint, options, clips, stage)
     stage(f"parity on {len(clips.parity)} clips")
     truth = verify.reference(reference_graph(checkpoint.model, checkpoint.image, checkpoint.audio), clips.parity)
-    sessions = graphs.sessions(options.threads)
-    errors = verify.measure(truth, sessions["image"], sessions["audio"], sessions.get("fused"))
+    sessions, errors = _measured(truth, graphs, options, stage)
     gate.judge(errors, options.precision, options.tolerance)
+    for part, choice in graphs.choices.items():
+        graphs.notes += remarks(part, choice)
     parts = _part_reports(graphs, sessions, errors, options, clips.parity[0])
     files = {FILES[part]: graphs.data[part] for part in written_parts(options)}
     stage("write")
@@ -65,6 +67,23 @@ def export_bundle(
     not_built = _engines(out, options, stage)
     total = sum(map(len, files.values()))
     return ExportReport(target, parts, errors["both"], total, clips.source, tuple(graphs.notes), not_built)
+
+
+def _measured(
+    truth: Reference, graphs: Graphs, options: ExportOptions, stage: Stage
+) -> tuple[dict[str, GraphSession], dict[str, MapErrors]]:
+    """Sessions and errors; int8 graphs that miss the gate get convolutions back in float, one, two, then four."""
+    for released in (*RELEASE_STEPS, None):
+        sessions = graphs.sessions(options.threads)
+        errors = verify.measure(truth, sessions["image"], sessions["audio"], sessions.get("fused"))
+        faults = [gate.int8_fault(found, options.tolerance) for found in errors.values()]
+        if options.precision is not Precision.INT8 or not any(faults) or released is None:
+            break
+        if all(len(choice.recipe.float_convs) >= released for choice in graphs.choices.values()):
+            continue
+        stage(f"gate missed: {released} convolutions of each graph back to float")
+        release(graphs, options, released, stage)
+    return sessions, errors
 
 
 def _loaded(checkpoint: Checkpoint | str | Path) -> tuple[Checkpoint, dict[str, str]]:

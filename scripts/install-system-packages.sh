@@ -7,7 +7,7 @@ set -eu
 packages="
     python3-venv
     libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils
-    gcc libc6-dev v4l-utils
+    gcc g++ cmake libc6-dev v4l-utils
     libgl1 libglib2.0-0
     chromium fonts-dejavu-core xvfb xauth
     mosquitto openssl

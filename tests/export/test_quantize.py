@@ -7,7 +7,9 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from lvs_export import export as exporting
 from lvs_export import saturation
+from lvs_export.build import Graphs
 from lvs_export.choose import Chooser
 from lvs_export.export import export_bundle
 from lvs_export.gate import Precision
@@ -134,6 +136,26 @@ def test_the_convolution_that_hurts_most_is_released(small):
         "image: sensitivity of convolution 2 of 2",
         "image: int8, MinMax ranges, convolutions 1 in float",
         "image: 16-bit sums of CPUs without VNNI",
+    ]
+
+
+def test_the_judging_clips_can_ask_for_more_float(small, monkeypatch):
+    """Graphs that miss the gate get convolutions back, one, two, four of each, and no more than it takes."""
+    choosing, _, _ = chooser(small, (0.01, 0.999), methods=("MinMax",))
+    graphs = Graphs({}, choices={"image": choosing.choose()}, choosers={"image": choosing})
+    monkeypatch.setattr(Graphs, "sessions", lambda *_: {"image": None, "audio": None})
+    judged = iter((0.981, 0.989, 0.995))
+    found = [MapErrors(0.1, 0.01, "clip", r, r, 0, 4, 4) for r in judged]
+    shown = iter(found)
+    monkeypatch.setattr(exporting.verify, "measure", lambda *_: {"both": next(shown)})
+    options = ExportOptions(precision=Precision.INT8, threads=1, graphs="split", methods=("MinMax",))
+    stages = []
+    _, errors = exporting._measured(None, graphs, options, stages.append)
+    assert errors["both"] is found[-1]
+    assert graphs.choices["image"].recipe == Recipe("MinMax", (0, 1))
+    assert quantized_convs(graphs.models["image"]) == 0
+    assert [text for text in stages if "gate" in text] == [
+        f"gate missed: {n} convolutions of each graph back to float" for n in (1, 2)
     ]
 
 
