@@ -8,17 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from seeded_bundle import THRESHOLDS
 
 from lvs_runtime.spec import AudioSpec, ImageSpec
 
-THRESHOLDS = {
-    "audible_on_dbfs": -45.0,
-    "audible_off_dbfs": -51.0,
-    "confidence_similarity": 0.5,
-    "confidence_slope": 20.0,
-    "box_similarity": 0.6,
-    "box_relative": 0.65,
-}
 BRIGHT, LOUD = 0, 1  # channels of the toy embedding
 
 

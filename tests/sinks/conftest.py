@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -65,18 +61,3 @@ def make_frame() -> Callable[..., VideoFrame]:
 @pytest.fixture
 def info() -> SessionInfo:
     return SessionInfo(source="made by hand", fps=25.0, thresholds={"box_similarity": 0.6, "audible_on_dbfs": -45.0})
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 300 kB, which only root can mount."""
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("a small tmpfs needs root on Linux: run the tests as root")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
-    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"mounting a tmpfs is not allowed here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
