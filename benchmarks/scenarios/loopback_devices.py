@@ -1,6 +1,6 @@
-"""Flash and beep through a camera and a microphone of the system (virtual ones): `lvs-bench loopback` on them.
+"""Flash and beep through a camera and a microphone of the system (virtual ones): `lvs-bench loopback` or `live` there.
 
-    python -m benchmarks.scenarios.loopback_devices [--seconds 30] [--json FILE]
+    python -m benchmarks.scenarios.loopback_devices [--mode live] [--seconds 30] [--json FILE] [--plot DIR]
 
 The feeder lights the picture for 0.15 s and beeps, and writes the stamp of each; V4L2, OpenCV, PulseAudio, PortAudio
 and the session lie between that and the result. Screen, lens and loudspeaker do not.
@@ -59,7 +59,9 @@ def main() -> int:
     """Command line; `--feed` is the process it starts."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--mode", choices=("loopback", "live"), default="loopback")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--plot", type=Path)
     parser.add_argument("--feed", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.feed:
@@ -76,9 +78,11 @@ def main() -> int:
             devices.spawn([*me, devices.camera_fifo, devices.mic_fifo, stamps], "feeder.log")
             wait_until("the feeder runs", lambda: stamps.exists() and stamps.stat().st_size > 0)
             command = [
-                sys.executable, "-m", "lvs_runtime.cli.bench", "loopback", "--emitter", str(stamps), "--camera", "0",
-                "--mic", "default", "--seconds", str(args.seconds), "--fps", str(FPS),
+                sys.executable, "-m", "lvs_runtime.cli.bench", args.mode, "--camera", "0", "--mic", "default",
+                "--seconds", str(args.seconds), "--fps", str(FPS),
+                *(["--emitter", str(stamps)] if args.mode == "loopback" else []),
                 *(["--json", str(args.json.resolve())] if args.json else []),
+                *(["--plot", str(args.plot.resolve())] if args.plot else []),
             ]  # fmt: skip
             environment = {
                 **devices.environment, "LD_PRELOAD": str(devices.shim), "FAKEV4L2_SRC": str(devices.camera_fifo),

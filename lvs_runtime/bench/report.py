@@ -85,7 +85,7 @@ def session_report(
 ) -> dict[str, Any]:
     """Open loop: ages, frames, outage, skew, minutes. `settings` complete the `run` block (fps, size, cameras ...)."""
     ages = run.rows.age_ms
-    dropped_by = analysis.count_reasons(run.dropped)
+    dropped_by = {**analysis.count_reasons(run.dropped), **run.unusable}
     offered = analysis.Offered(
         total=run.offered, dropped_by=dropped_by, in_flight=run.in_flight, start_ns=run.start_ns, end_ns=run.end_ns,
         deadline_ms=deadline_ms,
@@ -100,7 +100,7 @@ def session_report(
         "bundle": bundle_block(localizer),
         "run": {
             **run_block(localizer), "mode": topic, "open_loop": True, "policy": "latest",
-            "stamp_source": run.stamp_source,
+            "stamp_source": run.stamp_source, "sources": run.sources,
             "warmup": {"runs": run.warmup_frames, "ms": round(run.warmup_ms, 3)}, **settings,
         },
         "cold_start_ms": cold,

@@ -53,11 +53,14 @@ class SessionRun:
     rows: Rows
     dropped: dict[tuple[int, int], tuple[int, str]]
     offered: int
+    unusable: dict[str, int] = field(default_factory=dict)  # frames without a number, by reason; part of `offered`
     in_flight: int = 0
     start_ns: int = 0  # of the kept part
     end_ns: int = 0
     warmup_frames: int = 0
     warmup_ms: float = 0.0
+    first_result_ms: float | None = None  # devices: from the session's start
+    sources: list[dict[str, Any]] = field(default_factory=list)  # what the devices say of themselves
     partial: bool = False
     inferences: int = 0  # pictures encoded in the kept part
     audio_ms: Any = field(default_factory=lambda: np.empty(0))

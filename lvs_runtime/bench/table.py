@@ -31,8 +31,9 @@ def _where(report: dict[str, Any]) -> list[str]:
         precision = run.get("precision") or bundle["precision"].get("image")
         lines.append(
             f"bundle {bundle['name']} ({bundle['sha256'][:12]}), {precision}, {run['provider']}, "
-            f"threads {run['threads']}; {run.get('width')}x{run.get('height')}, {run['window_s']:g} s of sound"
+            f"threads {run['threads']}; {_size(run)}, {run['window_s']:g} s of sound"
         )
+        lines += [_source(source) for source in run.get("sources", [])]
         loop = "open loop" if run.get("open_loop") else "closed loop"
         rate = f" at {run['fps']:g} fps, {run['streams']} camera(s)" if run.get("fps") else ""
         lines.append(
@@ -40,6 +41,21 @@ def _where(report: dict[str, Any]) -> list[str]:
             f"{run['warmup']['ms']:.0f} ms, left out; nearest rank, ms"
         )
     return lines
+
+
+def _size(run: dict[str, Any]) -> str:
+    return "size unknown" if run.get("width") is None else f"{run['width']}x{run['height']}"
+
+
+def _source(told: dict[str, Any]) -> str:
+    facts = [
+        f"{told['size_px'][0]}x{told['size_px'][1]}" if told["size_px"] else "",
+        f"{told['fps']:g} fps" if told["fps"] else "",
+        f"{told['sample_rate']} Hz" if told["sample_rate"] else "",
+        *told["details"].values(),
+        f"stamps: {told['stamp_source']}" if told["stamp_source"] else "",
+    ]
+    return f"{told['kind']} {told['name']}: {', '.join(filter(None, facts))}"
 
 
 def _measured(report: dict[str, Any]) -> list[str]:

@@ -74,6 +74,7 @@ def camera(args: Camera) -> int:
 
 def live(args: Live) -> int:
     """Devices."""
+    from ..bench import cold
     from ..bench import live as devices
 
     size = _size(args.resolution) if args.resolution else None
@@ -82,11 +83,13 @@ def live(args: Live) -> int:
         audio_rate_hz=args.audio_rate,
     )  # fmt: skip
     localizer = _open(args.bundle, args.device, args.threads)
+    started = cold.measure(str(args.bundle) if args.bundle else None, args.device, args.threads)
     meter = Meter().start()
     done = devices.run(localizer, plan)
     meter.stop()
-    settings = {**_sizes(size), "fps": args.fps, "audio_hz": args.audio_rate, "input_sha256": None}
-    result = report.session_report("live", localizer, done, meter, settings, None, args.deadline_ms)
+    started["devices_to_first_result"] = done.first_result_ms
+    settings = {**_camera(done, size, args.fps), "audio_hz": args.audio_rate, "input_sha256": None}
+    result = report.session_report("live", localizer, done, meter, settings, started, args.deadline_ms)
     return _finish_session(args, result, done)
 
 
@@ -219,6 +222,13 @@ def _size(text: str) -> tuple[int, int]:
 
 def _sizes(size: tuple[int, int] | None) -> dict[str, int | None]:
     return {"width": size[0] if size else None, "height": size[1] if size else None}
+
+
+def _camera(done: SessionRun, size: tuple[int, int] | None, fps: float | None) -> dict[str, Any]:
+    """What the camera delivers, which need not be what it was asked for."""
+    asked: dict[str, Any] = {"size_px": size, "fps": fps}
+    told = next((source for source in done.sources if source["size_px"]), asked)
+    return {**_sizes(told["size_px"]), "fps": told["fps"] or fps}
 
 
 def _check(args: Any) -> None:

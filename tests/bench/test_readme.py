@@ -65,6 +65,17 @@ def test_the_bar_code_of_the_capture_scenario(helpers) -> None:
         assert capture.decode(np.repeat(yuyv[..., :1], 3, axis=2)) == number
 
 
+def test_the_numbers_in_the_sound_of_the_microphone_scenario(helpers) -> None:
+    microphone = helpers.load(ROOT / "benchmarks/scenarios/microphone.py", "bench_microphone")
+    begin = 123_457  # within a pair
+    sent = microphone.code(np.arange(begin, begin + 100_000))
+    _, pairs = microphone.decode(sent)
+    assert np.array_equal(pairs, np.arange((begin + 1) // 2, (begin + 100_000) // 2))
+    _, pairs = microphone.decode(np.concatenate([sent[:5000], sent[9001:]]))  # lost between: seen, and counted
+    assert (pairs[-1] - pairs[0] + 1 - len(pairs)) * 2 == pytest.approx(4001, abs=3)
+    assert len(microphone.decode(np.zeros(100, np.int16))[0]) == 0  # silence was never sent
+
+
 def test_a_heat_map_says_what_holds() -> None:
     rows = [
         {"fps": fps, "size": "640x360", "age_ms": {"p95": p95}, "every_frame": p95 < 50, "freshest_frame": p95 < 50}
