@@ -57,6 +57,7 @@ class Data(Struct, frozen=True, kw_only=True):
     """Where the material lies and how it is mixed. Weights of 0 leave a source out."""
 
     material: list[str] = []  # folders of photos and sounds by class (see lvs_train.data.material)
+    share: float = 1.0  # of the material's training photos and recordings; a quarter is a part of the half
     clips: list[str] = []  # folders of clips in a published layout (lvs_train.data.layouts), or of tar shards
     clip_list: str = ""  # only these clips (txt, csv, json); empty: all
     layout: str = "auto"
@@ -111,7 +112,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
     """A whole training run."""
 
     seed: int = 0
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"  # auto: bf16 where the device has it, else fp32
     channels_last: bool = True
     compile: bool = False  # torch.compile of both trunks
     sync_batchnorm: bool = False  # many GPUs: BatchNorm over all processes' pairs
@@ -161,6 +162,8 @@ def from_mapping(values: dict[str, Any], where: str = "recipe") -> Recipe:
             raise ConfigError(
                 f"{where}: stage {stage.name!r}: steps, batch_size, accumulate and learning_rate must be positive"
             )
+    if not 0 < recipe.data.share <= 1:
+        raise ConfigError(f"{where}: [data] share = {recipe.data.share}; want above 0, to 1")
     _check_upgrades(recipe, where)
     return recipe
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from lvs_runtime import drawn
 from lvs_runtime.errors import DataError
 from lvs_runtime.heatmap import peak_px
+from lvs_runtime.metrics import adaptive_mask, boxes_to_target, ciou_of_mask
 from lvs_runtime.spec import AudioSpec, ImageSpec
 
 from .data.augment import Image, Waveform
@@ -130,14 +131,19 @@ def peak_inside(similarity_map: Floats, box: PxBox, size_px: int) -> bool:
 def evaluate_composites(
     embed_image: EmbedImage, embed_audio: EmbedAudio, composites: CompositeSet, number: int
 ) -> dict[str, Any]:
-    """Peak in the right tile, swap test, image-only control; peaks and maxima for calibration; per class and source."""
-    size, rows, own, other, embeddings = composites.image.size_px, [], [], [], []
+    """Peak in the right tile, swap test, image-only control; peaks and maxima for calibration; per class and source.
+
+    `mean_iou_adaptive`: overlap of the tile with as many pixels of the map (an oracle of the size).
+    """
+    size, rows, own, other, embeddings, overlaps = composites.image.size_px, [], [], [], [], []
     items = [composites[i] for i in range(number)]
     for item in items:
         cells = embed_image(item.image)
         audio, audio_other = embed_audio(item.waveform), embed_audio(item.other_waveform)
         embeddings.append((cells, audio))
         own.append(peak_inside(similarity(cells, audio), item.box, size))
+        target = boxes_to_target([item.box], frame_px=float(size))
+        overlaps.append(ciou_of_mask(adaptive_mask(similarity(cells, audio), target), target))
         other.append(peak_inside(similarity(cells, audio_other), item.other_box, size))
         rows.append((item.label, item.source, own[-1]))
     mean = np.mean([a for _, a in embeddings], 0)
@@ -155,6 +161,7 @@ def evaluate_composites(
         "swap_follows": _share(other),
         "control_image_only": _share(image_only),
         "chance": 0.25,
+        "mean_iou_adaptive": float(np.nan_to_num(overlaps).mean()),
         "auroc_absent": auroc(maxima, absent),
         "own_maxima": _quantiles(maxima),
         "absent_maxima": _quantiles(absent),

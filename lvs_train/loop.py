@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
@@ -21,16 +22,28 @@ from .distributed import World, synchronised
 from .initial import initialise
 from .model import DualResNet
 from .optim import Average, make_optimiser, schedule
+from .precision import choose
 from .prepare import StageData, check_recipe_leaks, class_names, stage_data
-from .progress import Progress
+from .progress import Progress, say
 from .rivals import make_heads
 from .run_folder import RunFolder, versions
 from .stages import Inputs, Objective, make_objective
 from .step import Stepper
 
 __all__ = ["Prefetch", "Trainer", "schedule"]
-# What may change between a run and its --resume: none of it changes what is learnt. Stages may be added or prolonged.
-NEUTRAL = ("stages", "samples", "save_every_s", "workers", "calibration_examples", "live_seconds", "note", "licence")
+# What may change between a run and its --resume: none of it changes what is learnt. Stages may be added or prolonged;
+# another precision is told.
+NEUTRAL = (
+    "stages",
+    "precision",
+    "samples",
+    "save_every_s",
+    "workers",
+    "calibration_examples",
+    "live_seconds",
+    "note",
+    "licence",
+)
 SAMPLE_STEP = 2**31  # the batch that sample pictures come from: no run gets there
 
 
@@ -66,6 +79,11 @@ class Trainer:
         self.recipe, self.out, self.device, self.world = recipe, out, device, world or World()
         torch.manual_seed(recipe.seed)
         self.checkpoint = self._start(resume)
+        before = str(self.checkpoint.meta.get("precision", ""))
+        self.recipe = msgspec.structs.replace(recipe, precision=choose(recipe.precision, device, self.world, before))
+        self.checkpoint.meta["precision"] = self.recipe.precision
+        if self.world.writes:
+            say(f"precision {self.recipe.precision} ({recipe.precision} asked), {device}")
         layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
         model = self.checkpoint.model.to(device, memory_format=layout)  # type: ignore[call-overload]
         self.model: DualResNet = model
@@ -80,7 +98,8 @@ class Trainer:
         if resume and path.is_file():
             checkpoint = load(path)
             self._check_same_run(path, checkpoint)
-            checkpoint.meta |= self._meta()
+            known = checkpoint.meta.get("recipe", {}).get("precision", "")  # files of before name it there alone
+            checkpoint.meta = {"precision": known, **checkpoint.meta, **self._meta()}
             return checkpoint
         if resume:
             raise CheckpointError(f"--resume: {path} does not exist; start without --resume")

@@ -50,7 +50,7 @@ def _material(key: str, cache: str, sample_rate: int) -> tuple[Material, SoundBa
     import msgspec
 
     data = msgspec.json.decode(key, type=Data)
-    material = load_material(data.material, data.relabel, data.identity)
+    material = load_material(data.material, data.relabel, data.identity, data.share)
     return material, SoundBank(material.sounds, sample_rate, Path(cache) if cache else None)
 
 

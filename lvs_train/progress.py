@@ -11,6 +11,11 @@ from .config import Stage
 LINE_EVERY_S = 30.0
 
 
+def say(text: str) -> None:
+    """One line for people, beside the progress."""
+    print(text, file=sys.stderr, flush=True)
+
+
 class Progress:
     """Loss, pairs/s, share of time spent waiting for data, ETA."""
 

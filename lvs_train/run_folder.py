@@ -38,7 +38,8 @@ class RunFolder:
         self.board: Any = None
         try:
             (out / "recipe.json").write_text(json.dumps(as_mapping(recipe), indent=1) + "\n", encoding="utf-8")
-            (out / "versions.json").write_text(json.dumps(versions(), indent=1) + "\n", encoding="utf-8")
+            made_with = versions() | {"precision": recipe.precision}
+            (out / "versions.json").write_text(json.dumps(made_with, indent=1) + "\n", encoding="utf-8")
             _keep_rows(out / "metrics.jsonl", self.stages, done)
             self.metrics = (out / "metrics.jsonl").open("a", encoding="utf-8")
         except OSError as error:

@@ -73,9 +73,15 @@ def _count(items: Iterable[Item]) -> dict[str, int]:
 
 
 def load_material(
-    roots: Iterable[str | Path], relabel: Mapping[str, str] | None = None, identity: Iterable[str] = ()
+    roots: Iterable[str | Path],
+    relabel: Mapping[str, str] | None = None,
+    identity: Iterable[str] = (),
+    share: float = 1.0,
 ) -> Material:
     """Index `roots`. `relabel` maps a file pattern (`chicken/*-A.ogg`) to the class it really shows.
+
+    `share` below 1 keeps that part of the training photos and recordings, by a hash of their names: smaller shares are
+    parts of larger ones, test items all stay.
 
     `identity` holds regular expressions for file names: files for which the groups of one are equal are the same photo
     or recording in two collections. The later root's copy is kept; if any copy is test material, the kept one is too.
@@ -93,7 +99,9 @@ def load_material(
             if not path.is_file():
                 missing += 1
                 continue
-            _place(_item(root, path, line, relabel or {}), photos, sounds)
+            item = _item(root, path, line, relabel or {})
+            if item.split != "train" or split_of(f"share {_recording(root, path, line)}", share) == "test":
+                _place(item, photos, sounds)
     if not photos or not sounds:
         raise DataError(
             f"material {[str(r) for r in roots]}: {len(photos)} photos and {len(sounds)} sounds "
@@ -151,8 +159,12 @@ def _item(root: Path, path: Path, line: Mapping[str, Any], relabel: Mapping[str,
     if line.get("box") and not boxes:
         boxes = ((group, *line["box"]),)
     source = line.get("source") or path.stem.split("-")[0]
-    split = line.get("split") or split_of(line.get("recording") or name)
+    split = line.get("split") or split_of(_recording(root, path, line))
     return Item(path, tuple(c for c in classes if c[0] != "_"), group, source, split, boxes)
+
+
+def _recording(root: Path, path: Path, line: Mapping[str, Any]) -> str:
+    return line.get("recording") or path.relative_to(root).as_posix()
 
 
 def split_of(key: str, test_share: float = TEST_SHARE) -> str:

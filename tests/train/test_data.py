@@ -97,6 +97,17 @@ def test_bank_counts_failures_and_stops_when_there_are_many(root, tmp_path):
         SoundBank(material.sounds, 16000)
 
 
+def test_a_share_of_the_material_is_part_of_a_larger_one(root):
+    def names(share):
+        material = load_material([root], share=share)
+        items = (*material.photos, *material.sounds)
+        return {i.path for i in items if i.split == "train"}, {i.path for i in items if i.split == "test"}
+
+    (whole, test), (half, test_of_half), (quarter, _) = names(1.0), names(0.5), names(0.25)
+    assert quarter < half < whole
+    assert test == test_of_half
+
+
 def test_clips(tmp_path):
     for i in range(3):
         picture(tmp_path / "frames" / f"-clip{i}.jpg", i * 60)

@@ -53,6 +53,7 @@ def test_a_listener_that_knows_scores_everything(composites):
     report = evaluate_composites(hears_all_image, hears_all_audio, composites, 40)
     assert report["peak_in_tile"]["share"] == 1
     assert report["swap_follows"]["share"] == 1
+    assert report["mean_iou_adaptive"] > 0.9
     assert report["control_image_only"]["share"] < 0.8
     assert sum(row["n"] for row in report["per_class"].values()) == 40
 

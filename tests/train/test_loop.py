@@ -17,6 +17,7 @@ from lvs_train.checkpoint import load
 from lvs_train.config import from_mapping
 from lvs_train.loop import Trainer, schedule
 from lvs_train.model import DualResNet
+from lvs_train.precision import PrecisionWarning
 
 STAGES = [
     {"name": "classes", "kind": "classes", "steps": 4, "batch_size": 2, "image_px": 32, "seconds": [0.1, 0.15]},
@@ -71,7 +72,8 @@ def test_twenty_golden_losses(whole):
 
 def test_run_folder_holds_the_record(whole):
     assert json.loads((whole / "recipe.json").read_text())["loss"]["temperature"] == 0.07
-    assert json.loads((whole / "versions.json").read_text())["torch"] == torch.__version__
+    versions = json.loads((whole / "versions.json").read_text())
+    assert (versions["torch"], versions["precision"]) == (torch.__version__, "fp32")
     assert (whole / "samples" / "trimap-000016.png").stat().st_size > 1000
     checkpoint = load(whole / "model.pt")
     assert checkpoint.meta["leaks"] == "no clips with ids"
@@ -102,6 +104,13 @@ def test_existing_run_and_changed_recipe_are_refused(whole):
         Trainer(from_mapping(RECIPE), whole, CPU, resume=False)
     with pytest.raises(ConfigError, match=r"\['seed'\]"):
         Trainer(from_mapping({**RECIPE, "seed": 4}), whole, CPU, resume=True)
+
+
+def test_resume_keeps_the_precision_or_says_so(whole):
+    assert Trainer(from_mapping({**RECIPE, "precision": "auto"}), whole, CPU, resume=True).recipe.precision == "fp32"
+    with pytest.warns(PrecisionWarning, match="computed in fp32 and goes on in bf16"):
+        trainer = Trainer(from_mapping({**RECIPE, "precision": "bf16"}), whole, CPU, resume=True)
+    assert trainer.checkpoint.meta["precision"] == "bf16"
 
 
 def test_number_of_processes_may_not_change(whole):
