@@ -1,7 +1,7 @@
 # make demo    live pipeline on a drawn clip: torch-free environment, annotated video, results, summary
 # make test    full developer stack, then lint, types, import contracts and the tests
 # make check   lint, types and import contracts alone
-# make bench   ours against what one would use instead, about ten minutes; rewrites README's table (bench-table: only that)
+# make bench   ours against what one would use instead, ten minutes; rewrites the tables (bench-table: only that)
 # make clean   removes what was built and written, not the environments; make distclean removes those too
 #
 # Needs python3 (>= 3.10, with venv) and make. PYTHON=python3.12 picks another interpreter.
@@ -10,12 +10,13 @@ PYTHON ?= python3
 LIVE := .venv-live
 DEV := .venv
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 export PYTHON
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-table lint types contracts system-packages constraints clean distclean
+.PHONY: help demo test check bench bench-table bench-check lint types contracts system-packages constraints clean distclean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,7p'
@@ -58,12 +59,16 @@ test: check
 	@$(DEV)/bin/python -m pytest $(PYTEST_ARGS)
 
 bench: $(DEV)/.made
-	@$(DEV)/bin/python -m benchmarks.scenarios.performance
+	@$(DEV)/bin/python -m benchmarks.scenarios.performance $(BENCH_ARGS)
 	@$(MAKE) --no-print-directory bench-table
-	@$(DEV)/bin/python -m benchmarks.scenarios.render --check
+	@$(MAKE) --no-print-directory bench-check
 
 bench-table: $(DEV)/.made
 	@$(DEV)/bin/python -m benchmarks.scenarios.render
+
+# Fails when README.md or docs/performance.md say something else than benchmarks/results.
+bench-check: $(DEV)/.made
+	@$(DEV)/bin/python -m benchmarks.scenarios.render --check
 
 # The tested versions: markers for every Python, no index addresses.
 constraints: $(DEV)/.made

@@ -72,7 +72,7 @@ class _Session:
         from lvs_runtime import drawn
 
         begin_s = time.monotonic()
-        self.pipeline = pipelines.PIPELINES[name][1]()
+        self.pipeline = pipelines.PIPELINES[name].make()
         scene = drawn.scene(0)
         self.frames = [scene.frame(float(t), (640, 360)) for t in np.linspace(3, 10, MOST_FRAMES, endpoint=False)]
         whole = np.tile(scene.sound(16_000), 2).astype(np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "amx_bf16", "asimddp", "i8mm", "hypervisor")
+# The flag that tells most about int8 and float speed, best first, and what it is called in a file's name.
+VECTOR_NAMES = {"amx_int8": "amx", "avx512_vnni": "vnni", "avx_vnni": "vnni", "avx512f": "avx512", "avx2": "avx2",
+                "i8mm": "i8mm", "asimddp": "dotprod"}  # fmt: skip
 PACKAGES = (
     "lvs",
     "numpy",
@@ -47,8 +51,20 @@ def machine() -> dict[str, Any]:
         "kernel": platform.release(),
         "governor": _text(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
     }
-    identity = "|".join(str(facts[key]) for key in ("cpu", "cores", "mem_gb", "gpu"))
+    identity = "|".join(str(facts[key]) for key in ("cpu", "flags", "cores", "mem_gb", "gpu"))
     return {"id_hash": hashlib.sha256(identity.encode()).hexdigest()[:12], **facts}
+
+
+def device_name(facts: dict[str, Any]) -> str:
+    """A short name for files: "AMD EPYC" with VNNI and 2 virtual cores -> "epyc-vnni-2vcpu"; a GPU goes before that."""
+    words = re.findall(r"[a-z0-9]+", str(facts["cpu"]).lower().split(" with ")[0].split("@")[0])
+    kept = [word for word in words if word not in ("amd", "intel", "r", "tm", "cpu", "processor", "core")]
+    vector = next((name for flag, name in VECTOR_NAMES.items() if flag in facts["flags"]), None)
+    gpu = re.findall(r"[a-z0-9]+", str(facts["gpu"] or "").lower())
+    cores = f"{facts['cores']}{'v' if facts['virtualized'] else ''}cpu"
+    return "-".join(
+        [*(word for word in gpu if word != "nvidia"), *(kept[:3] or ["cpu"]), *filter(None, [vector]), cores]
+    )
 
 
 def software() -> dict[str, Any]:

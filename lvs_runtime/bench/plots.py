@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 INK, BLUE, RED, GREY = "#1c2733", "#1f6feb", "#d1242f", "#8c959f"
 STAGE_COLOURS = ("#8c959f", "#54aeff", "#1f6feb", "#2da44e", "#bf8700", "#d1242f", "#8250df")
+AXIS_NAMES = {"audio_hz": "sound, times a second", "audio_s": "sound window, s", "size": "resolution"}
 Floats = npt.NDArray[np.float64]
 
 
@@ -87,28 +88,44 @@ def waterfall(stages: dict[str, Any], title: str = "Where the time goes") -> Fig
     return _finish(made, axes, legend=False)
 
 
-def heat(rows: list[dict[str, Any]], across: str, budget_ms: float) -> Figure:
-    """p95 age over fps and one more axis; a cell says its value, and "x" where it does not hold."""
+def heat(rows: list[dict[str, Any]], across: list[str], budget_ms: float) -> Figure:
+    """p95 age over fps and the other axes that vary; a cell says its value, and "x" where it does not hold."""
     columns = sorted({row["fps"] for row in rows})
-    lines = list(dict.fromkeys(str(row[across]) for row in rows))
+
+    def name(row: dict[str, Any]) -> str:
+        return ", ".join(_named(axis, row[axis], alone=len(across) == 1) for axis in across)
+
+    lines = list(dict.fromkeys(name(row) for row in rows))
     grid = np.full((len(lines), len(columns)), np.nan)
     marks: dict[tuple[int, int], str] = {}
     for row in rows:
-        at = lines.index(str(row[across])), columns.index(row["fps"])
+        at = lines.index(name(row)), columns.index(row["fps"])
         p95 = row["age_ms"]["p95"]
         grid[at] = np.nan if p95 is None else p95
         sign = "" if row["every_frame"] else " drops" if row["freshest_frame"] else " x"
         marks[at] = "n/a" if p95 is None else f"{p95:.0f}{sign}"
-    made = figure(1.8 + 1.0 * len(columns), 1.6 + 0.55 * len(lines))
+    widest = max(len(line) for line in lines)
+    made = figure(2.2 + 1.0 * len(columns) + 0.09 * widest, 1.6 + 0.55 * len(lines))
     axes = made.subplots()
     image = axes.imshow(grid, aspect="auto", cmap="RdYlGn_r", vmin=0, vmax=2 * budget_ms)
     for (y, x), text in marks.items():
         axes.text(x, y, text, ha="center", va="center", fontsize=8, color=INK)
     axes.set_xticks(range(len(columns)), [f"{fps:g}" for fps in columns])
     axes.set_yticks(range(len(lines)), lines)
-    axes.set(xlabel="frames a second and camera", ylabel=across, title=f"p95 age, ms (budget {budget_ms:g} ms)")
+    axes.set(
+        xlabel="frames a second and camera",
+        ylabel=AXIS_NAMES.get(across[0], across[0]) if len(across) == 1 else "",
+        title=f"p95 age, ms (budget {budget_ms:g} ms)",
+    )
     made.colorbar(image, ax=axes, extend="max")
     return made
+
+
+def _named(axis: str, value: Any, alone: bool) -> str:
+    text = "as time allows" if axis == "audio_hz" and value is None else str(value)
+    return (
+        text if alone or axis in ("bundle", "precision", "device", "size") else f"{AXIS_NAMES.get(axis, axis)} {text}"
+    )
 
 
 def load(points: list[dict[str, Any]], title: str = "Age against load") -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from ..localizer import Localizer
 
 MOST_DROPPED = 0.01  # "every frame" allows one frame in a hundred to be lost
-AXES = ("bundle", "device", "threads", "size", "audio_hz", "cameras", "fps")
+AXES = ("bundle", "precision", "device", "threads", "size", "audio_hz", "audio_s", "cameras", "fps")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class Grid:
     sizes: tuple[tuple[int, int], ...] = ((640, 360),)
     threads: tuple[int | None, ...] = (None,)
     audio_hz: tuple[float | None, ...] = (None,)
+    audio_s: tuple[float | None, ...] = (None,)
     cameras: tuple[int, ...] = (1,)
     bundles: tuple[Path | None, ...] = (None,)
     devices: tuple[str, ...] = ("cpu",)
@@ -37,11 +39,8 @@ class Grid:
     @property
     def cells(self) -> int:
         """How many runs that is."""
-        axes = (self.fps, self.sizes, self.threads, self.audio_hz, self.cameras, self.bundles, self.devices)
-        count = 1
-        for axis in axes:
-            count *= len(axis)
-        return count
+        axes = (self.fps, self.sizes, self.threads, self.audio_hz, self.audio_s, self.cameras, self.bundles)
+        return math.prod(len(axis) for axis in (*axes, self.devices))
 
 
 def run(
@@ -50,11 +49,12 @@ def run(
     """One row a cell, as they are done; `say` gets a line of progress each."""
     for bundle, device, threads in itertools.product(grid.bundles, grid.devices, grid.threads):
         localizer = open_localizer(bundle, device, threads)
-        for size, audio_hz, cameras in itertools.product(grid.sizes, grid.audio_hz, grid.cameras):
+        for size, hz, window_s, cameras in itertools.product(grid.sizes, grid.audio_hz, grid.audio_s, grid.cameras):
             for fps in grid.fps:
                 plan = camera.CameraPlan(
-                    fps=fps, seconds=grid.seconds, size_px=size, streams=cameras, audio_rate_hz=audio_hz
-                )
+                    fps=fps, seconds=grid.seconds, size_px=size, streams=cameras, audio_rate_hz=hz,
+                    audio_seconds=window_s,
+                )  # fmt: skip
                 done = camera.run(localizer, plan, camera.material(plan))
                 row = cell(localizer, plan, done, grid.budget_ms)
                 say(_line(row))
@@ -79,6 +79,7 @@ def cell(localizer: Localizer, plan: camera.CameraPlan, done: SessionRun, budget
         "threads": localizer.backend.describe().get("threads"),
         "size": f"{plan.size_px[0]}x{plan.size_px[1]}",
         "audio_hz": plan.audio_rate_hz,
+        "audio_s": plan.audio_seconds or localizer.bundle.live_seconds,
         "cameras": plan.streams,
         "fps": plan.fps,
         "offered": done.offered,
@@ -106,6 +107,16 @@ def highest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def varied(rows: list[dict[str, Any]]) -> list[str]:
+    """The axes beside fps on which rows differ; "size" when on none. A bundle's name is left out where its precision
+    says the same."""
+    axes = [axis for axis in AXES if axis != "fps" and len({str(row[axis]) for row in rows}) > 1]
+    pairs = {(row["bundle"], row["precision"]) for row in rows}
+    if "precision" in axes and len(pairs) == len({precision for _, precision in pairs}):
+        axes = [axis for axis in axes if axis != "bundle"]
+    return axes or ["size"]
+
+
 def notes(rows: list[dict[str, Any]]) -> list[str]:
     """Which combinations gave too few results to judge."""
     few = [row for row in rows if row["age_ms"]["p95"] is None]
@@ -123,7 +134,8 @@ def _line(row: dict[str, Any]) -> str:
     p95 = row["age_ms"]["p95"]
     held = "holds" if row["every_frame"] else "fresh, with drops" if row["freshest_frame"] else "does not hold"
     return (
-        f"{row['bundle']} {row['device']} threads {row['threads']} {row['size']} sound {rate(row['audio_hz'])} "
+        f"{row['bundle']} {row['precision']} {row['device']} threads {row['threads']} {row['size']} sound "
+        f"{row['audio_s']:g} s {rate(row['audio_hz'])} "
         f"cameras {row['cameras']} at {row['fps']:g} fps: p95 {'n/a' if p95 is None else f'{p95:.1f} ms'}, "
         f"dropped {100 * (row['drop_share'] or 0):.1f} %: {held}"
     )

@@ -74,6 +74,8 @@ def _measured(report: dict[str, Any]) -> list[str]:
         found = report["loopback"]
         lines += ["", f"flashes {found['emitted']} emitted, {found['seen']} seen, {found['heard']} heard with it"]
         lines += [_row(key.removesuffix("_ms"), found[key], "") for key in found if key.endswith("_ms")]
+    if report.get("scaling"):
+        lines += ["", *_scaling(report["scaling"])]
     if report.get("cold_start_ms"):
         spans = ", ".join(f"{name} {ms:.0f}" for name, ms in report["cold_start_ms"].items())
         lines += ["", f"cold start, ms: {spans}"]
@@ -96,6 +98,18 @@ def _measured(report: dict[str, Any]) -> list[str]:
             f"{_known(parity['clips'])} clips, at export"
         )
     return lines
+
+
+def _scaling(found: dict[str, Any]) -> list[str]:
+    lines = [
+        f"batch of {row['batch']}: {row['ms_a_picture']:.2f} ms a picture, CPU {row['cpu_ms_a_picture']:.2f} ms; all "
+        f"after {row['median_ms']:.1f} ms (median of {row['n']})"
+        for row in found["batch"]
+    ]
+    return lines + [
+        f"sound of {row['window_s']:g} s: {row['median_ms']:.2f} ms, CPU {row['cpu_ms']:.2f} ms (median of {row['n']})"
+        for row in found["audio_window"]
+    ]
 
 
 def _row(name: str, figures: dict[str, Any], unit: str) -> str:
@@ -146,7 +160,8 @@ def sweep_lines(report: dict[str, Any]) -> list[str]:
     for row in report["highest"]:
         every, fresh = row["every_frame_fps"], row["freshest_frame_fps"]
         lines.append(
-            f"  {row['bundle']} {row['device']} threads {row['threads']} {row['size']} sound {rate(row['audio_hz'])} "
+            f"  {row['bundle']} {row['precision']} {row['device']} threads {row['threads']} {row['size']} sound "
+            f"{row['audio_s']:g} s {rate(row['audio_hz'])} "
             f"cameras {row['cameras']}: {'none' if every is None else f'{every:g} fps'} / "
             f"{'none' if fresh is None else f'{fresh:g} fps'}"
         )

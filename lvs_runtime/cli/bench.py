@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -38,6 +38,10 @@ class Single(Common):
 
     seconds: float = 10.0
     """How long to measure; p99 needs 500 runs."""
+    batch: tuple[int, ...] = ()
+    """Also the image encoder with so many pictures at once, e.g. 1 8 32: cost of a picture."""
+    audio_seconds: tuple[float, ...] = ()
+    """Also the audio encoder with windows of so many seconds, e.g. 0.5 1 3 10."""
 
 
 @dataclass(kw_only=True)
@@ -116,10 +120,14 @@ class Sweep:
     """CPU threads of one inference; unset: the default."""
     audio_rate: tuple[float, ...] = ()
     """Audio embeddings a second; unset: as lvs-live, with each frame while time allows."""
+    audio_seconds: tuple[float, ...] = ()
+    """Length of the audio window (default: what the bundle states)."""
     cameras: tuple[int, ...] = (1,)
     """How many, on one model."""
     bundle: tuple[Path, ...] = ()
-    """Bundles of several precisions; unset: the shipped one."""
+    """Bundles, e.g. one of each precision; unset: the shipped one. The word "default" stands for it too."""
+    precision: tuple[Literal["fp32", "fp16", "int8"], ...] = ()
+    """Of the bundles given, those of these precisions, in this order; unset: all."""
     device: tuple[str, ...] = ("cpu",)
     """Where the model runs."""
     budget_ms: float = 50.0

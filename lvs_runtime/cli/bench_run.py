@@ -34,16 +34,19 @@ def run(args: Any) -> int:
 
 def single(args: Single) -> int:
     """Closed loop."""
-    from ..bench import cold, plots
+    from ..bench import cold, plots, scaling
     from ..bench import single as closed
 
     localizer = _open(args.bundle, args.device, args.threads)  # faults end here, before any measuring
+    scaling.check(localizer, args.batch, args.audio_seconds)
     started = cold.measure(str(args.bundle) if args.bundle else None, args.device, args.threads)
     inputs = closed.drawn_inputs(localizer.bundle.audio.sample_rate, localizer.bundle.live_seconds)
     meter = Meter().start()
-    timings = closed.measure(localizer, inputs, args.seconds)
+    timings, scaled = closed.measure(localizer, inputs, args.seconds), None
+    if (args.batch or args.audio_seconds) and not timings.partial:
+        scaled = scaling.measure(localizer, inputs, args.seconds, args.batch, args.audio_seconds)
     meter.stop()
-    result = report.single_report(localizer, timings, inputs, meter, started)
+    result = {**report.single_report(localizer, timings, inputs, meter, started), "scaling": scaled}
     made = plots.of_single(result, timings.stages_ms) if args.plot else {}
     return _finish(args, result, closed.as_jsonl(timings), made)
 
@@ -118,8 +121,9 @@ def sweep(args: Sweep) -> int:
 
     grid = sweeps.Grid(
         fps=args.fps, sizes=tuple(_size(text) for text in args.resolution), threads=args.threads or (None,),
-        audio_hz=args.audio_rate or (None,), cameras=args.cameras, bundles=args.bundle or (None,), devices=args.device,
-        seconds=args.seconds, budget_ms=args.budget_ms,
+        audio_hz=args.audio_rate or (None,), audio_s=args.audio_seconds or (None,), cameras=args.cameras,
+        bundles=_chosen(args.bundle, args.precision), devices=args.device, seconds=args.seconds,
+        budget_ms=args.budget_ms,
     )  # fmt: skip
     print(f"{grid.cells} combinations, about {grid.cells * (args.seconds + 1.5):.0f} s", file=sys.stderr)
     meter, cells, partial = Meter().start(), [], False
@@ -137,10 +141,7 @@ def sweep(args: Sweep) -> int:
         "notes": sweeps.notes(cells),
         "not_covered": report.NOT_COVERED["camera"],
     }
-    varied = next(
-        (axis for axis in sweeps.AXES if len({str(row[axis]) for row in cells}) > 1 and axis != "fps"), "size"
-    )
-    made = {"heat": plots.heat(cells, varied, args.budget_ms)} if args.plot and cells else {}
+    made = {"heat": plots.heat(cells, sweeps.varied(cells), args.budget_ms)} if args.plot and cells else {}
     return _finish(args, result, None, made)
 
 
@@ -197,6 +198,24 @@ def _open(bundle: Path | None, device: str, threads: int | None) -> Localizer:
     from ..localizer import Localizer
 
     return Localizer.from_bundle(bundle, device, threads)
+
+
+def _chosen(bundles: Sequence[Path], precisions: Sequence[str]) -> tuple[Path | None, ...]:
+    """The bundles of a sweep; with `precisions` those of each, in this order."""
+    from ..bundle import Bundle
+
+    paths = tuple(_shipped(path) for path in bundles) or (None,)
+    if not precisions:
+        return paths
+    held = {path: Bundle.open(path).part("image").precision for path in paths}
+    for wanted in precisions:
+        if wanted not in held.values():
+            found = ", ".join(f"{path or 'the shipped one'} {precision}" for path, precision in held.items())
+            raise ConfigError(
+                f"--precision {wanted}: no bundle has it; found {found}. Name one with --bundle, or make it: "
+                f"lvs-export --ckpt WEIGHTS --split --dynamic --precision {wanted} --out bundle-{wanted}"
+            )
+    return tuple(path for wanted in precisions for path, precision in held.items() if precision == wanted)
 
 
 def _shipped(path: Path) -> Path | None:

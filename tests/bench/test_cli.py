@@ -38,6 +38,8 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *w
         (["live", "--camera", "synthetic:0", "--mic", "none"], "--mic none"),
         (["loopback", "--emitter", "absent.txt", "--camera", "nothing.mp4"], "nothing.mp4"),
         (["accuracy", "--number", "3"], "--number 3"),
+        (["sweep", "--precision", "int8", "fp32"], "--precision fp32: no bundle has it; found the shipped one int8"),
+        (["single", "--batch", "33"], "--batch 33"),
         (["compare", "a.json", "b.json"], "a.json"),
         (["compare", "a", "b", "--paired", "--threads", "1", "2", "3"], "one --device or --threads"),
     ],

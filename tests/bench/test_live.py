@@ -13,7 +13,7 @@ from lvs_runtime.live.stats import SessionStats
 
 
 def test_every_frame_of_the_measured_part_is_accounted_for(localizer) -> None:
-    """30 fps from k = 100 on (which ended before the measurement began); 110...114 were superseded; the driver spoilt 3 before and 2 during the measurement."""
+    """k = 100 came out before the measurement, 110...114 were superseded; 3 were spoilt before and 2 during it."""
     watch = Watch(16)
     for k in (*range(100, 110), *range(115, 130)):
         watch.recorder.add(k, k * 33 * MS, k * 33 * MS + MS, k * 33 * MS + 9 * MS)

@@ -19,34 +19,60 @@ def render(helpers):
 
 
 @pytest.fixture
-def newest(render):
+def results(render):
     found = render.newest()
-    if found is None:
+    if not found:
         pytest.skip("no benchmarks/results/performance_*.json yet: make bench measures one")
     return found
 
 
-def test_readme_and_json_agree(render) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert render.rendered(readme, render.newest()) == readme, "run `make bench-table`"
+@pytest.mark.parametrize("name", ["README.md", "docs/performance.md"])
+def test_documents_and_results_agree(render, name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert render.rendered(name, text, render.DOCUMENTS[name](render.newest())) == text, "run `make bench-table`"
 
 
-def test_a_changed_figure_is_noticed(render, newest, tmp_path: Path) -> None:
-    result = json.loads(newest.read_text(encoding="utf-8"))
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    result["pipelines"]["ours_int8"]["cost"]["wall_ms"] += 1
-    changed = tmp_path / newest.name
+@pytest.mark.parametrize("name", ["README.md", "docs/performance.md"])
+def test_a_changed_figure_is_noticed(render, results, name: str, tmp_path: Path) -> None:
+    device, path = next(iter(results.items()))
+    result = json.loads(path.read_text(encoding="utf-8"))
+    result["pipelines"]["ours_int8"]["cost"]["cpu_ms"] += 1
+    changed = tmp_path / path.name
     changed.write_text(json.dumps(result), encoding="utf-8")
-    assert render.rendered(readme, changed) != readme
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert render.rendered(name, text, render.DOCUMENTS[name]({**results, device: changed})) != text
+
+
+def test_devices_stand_side_by_side_and_are_not_mixed(render, results, tmp_path: Path) -> None:
+    """Of each device the newest file; each has columns of its own, a pipeline that one lacks leaves its cells empty."""
+    result = json.loads(next(iter(results.values())).read_text(encoding="utf-8"))
+    for name, cpu_ms in (("a-2vcpu_2026-01-02", 111.1), ("a-2vcpu_2026-01-01", 999.9), ("b-8cpu_2025-12-31", 222.2)):
+        result["pipelines"]["ours_int8"]["cost"]["cpu_ms"] = cpu_ms
+        (tmp_path / f"performance_{name}.json").write_text(json.dumps(result), encoding="utf-8")
+        result["pipelines"].pop("detector", None)
+    files = render.newest(tmp_path)
+    assert {device: path.name for device, path in files.items()} == {
+        "a-2vcpu": "performance_a-2vcpu_2026-01-02.json", "b-8cpu": "performance_b-8cpu_2025-12-31.json"
+    }  # fmt: skip
+    lines = render.readme(files).splitlines()
+    cells = next(line for line in lines if line.startswith("| lvs int8, ONNX")).split("|")
+    assert cells[2].split()[0] == "111.1"
+    assert cells[5].split()[0] == "222.2"
+    yardstick = next(line for line in lines if line.startswith("| video-only")).split("|")
+    assert yardstick[2].strip()
+    assert not yardstick[5].strip()
+    assert {line.count("|") for line in lines if line.startswith("|")} == {8}
+    assert render.docs(files).count("### ") == 2
 
 
 def test_markers_must_be_there(render) -> None:
     with pytest.raises(SystemExit, match="markers"):
-        render.rendered("no markers", None)
+        render.rendered("README.md", "no markers", "")
 
 
-def test_the_result_carries_its_context(newest) -> None:
-    result = writing.read_report(newest)
+@pytest.mark.parametrize("number", [0, -1])
+def test_the_result_carries_its_context(results, number: int) -> None:
+    result = writing.read_report(list(results.values())[number])
     assert result["topic"] == "performance"
     assert result["resources"]["load_1min_start"] is not None
     for row in result["pipelines"].values():
@@ -81,7 +107,7 @@ def test_a_heat_map_says_what_holds() -> None:
         {"fps": fps, "size": "640x360", "age_ms": {"p95": p95}, "every_frame": p95 < 50, "freshest_frame": p95 < 50}
         for fps, p95 in ((15.0, 12.0), (60.0, 88.0))
     ]
-    made = plots.heat(rows, "size", 50.0)
+    made = plots.heat(rows, ["size"], 50.0)
     assert [text.get_text() for text in made.axes[0].texts] == ["12", "88 x"]
     assert plots.png(made).startswith(b"\x89PNG")
     assert plots.svg(made).startswith("<svg")

@@ -99,3 +99,20 @@ def test_result_file_is_whole_or_absent(tmp_path: Path) -> None:
     with pytest.raises(SinkError, match="cannot be written"):
         writing.write_json("--json", tmp_path / "absent" / "result.json", {})
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "name"),
+    [
+        ({"cpu": "AMD EPYC", "flags": ["avx2"], "cores": 2, "virtualized": True, "gpu": None}, "epyc-avx2-2vcpu"),
+        ({"cpu": "AMD EPYC", "flags": ["avx2", "avx512f", "avx512_vnni"], "cores": 2, "virtualized": True, "gpu": None},
+         "epyc-vnni-2vcpu"),
+        ({"cpu": "13th Gen Intel(R) Core(TM) i7-13700 @ 2.1GHz", "flags": ["avx2", "avx_vnni"], "cores": 24,
+          "virtualized": False, "gpu": "NVIDIA GeForce RTX 4070"}, "geforce-rtx-4070-13th-gen-i7-vnni-24cpu"),
+        ({"cpu": "Cortex-A76", "flags": ["asimddp"], "cores": 4, "virtualized": None, "gpu": None},
+         "cortex-a76-dotprod-4cpu"),
+        ({"cpu": "", "flags": [], "cores": 1, "virtualized": None, "gpu": None}, "cpu-1cpu"),
+    ],
+)  # fmt: skip
+def test_a_result_is_named_for_its_machine(facts: dict[str, Any], name: str) -> None:
+    assert machine.device_name(facts) == name

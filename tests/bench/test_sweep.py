@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from bench_helpers import MS
 
-from lvs_runtime.bench import sweep
+from lvs_runtime.bench import plots, sweep
 from lvs_runtime.bench.camera import CameraPlan
 from lvs_runtime.bench.rows import Recorder
 from lvs_runtime.bench.sessions import SessionRun
@@ -42,6 +42,23 @@ def test_too_few_results_hold_nothing_and_are_told(localizer) -> None:
     row = outcome(localizer, 30.0, np.full(99, 5.0))
     assert (row["every_frame"], row["freshest_frame"]) == (False, False)
     assert "1 of 1 combinations gave fewer than 100 results" in sweep.notes([row])[0]
+
+
+def test_a_heat_map_names_every_axis_that_varies() -> None:
+    def row(**changes):
+        fixed = {"bundle": "a", "precision": "int8", "device": "cpu", "threads": 2, "size": "640x360", "audio_hz": None,
+                 "audio_s": 1.0, "cameras": 1, "fps": 30.0}  # fmt: skip
+        return {**fixed, **changes, "age_ms": {"p95": 9.0}, "every_frame": True, "freshest_frame": True}
+
+    assert sweep.varied([row(), row(fps=60.0)]) == ["size"]
+    assert sweep.varied([row(), row(bundle="b", precision="fp32")]) == ["precision"]  # the name says no more
+    assert sweep.varied([row(), row(bundle="b")]) == ["bundle"]
+    rows = [row(cameras=n, audio_hz=hz) for n in (1, 2) for hz in (None, 10.0)]
+    assert sweep.varied(rows) == ["audio_hz", "cameras"]
+    labels = [text.get_text() for text in plots.heat(rows, sweep.varied(rows), 50.0).axes[0].get_yticklabels()]
+    assert labels == [
+        f"sound, times a second {rate}, cameras {n}" for n in (1, 2) for rate in ("as time allows", "10.0")
+    ]
 
 
 def test_a_grid_counts_its_cells() -> None:
