@@ -47,7 +47,7 @@ class Run:
 def open_clips(bundle: Bundle, folder: Path | None, seed: int = 1) -> tuple[Clip, ...]:
     """Clips for the bundle's inputs: of `folder` (`--clips`), or of the drawn world."""
     audio = bundle.audio
-    given = bundle.manifest.parts["audio"].only_input.shape[1] if "audio" in bundle.manifest.parts else None
+    given = bundle.manifest.sound_input.shape[1]
     if isinstance(given, int):  # a graph of fixed length may have been exported for another one than it was trained on
         audio = replace(audio, seconds=given / audio.sample_rate)
     if folder is not None:
@@ -61,8 +61,8 @@ def run(bundle: Bundle, clips: Sequence[Clip], threads: int | None = None) -> Ru
     files = {part.file: bundle.model_bytes(name) for name, part in parts.items()}
     ms: dict[str, float] = {}
     images = audios = maps = np.zeros((0, 0), np.float32)
-    if all(part in parts for part in LIVE_PARTS):
-        _check_length(bundle, clips)
+    _check_length(bundle, clips)
+    if bundle.live_parts == LIVE_PARTS:
         image, audio = (GraphSession(files[parts[name].file], None, threads) for name in LIVE_PARTS)
         ms = {"image": _ms(image, image=clips[0].image), "audio": _ms(audio, waveform=clips[0].waveform)}
         images, audios = run_images(image, clips), run_audios(audio, clips)
@@ -112,7 +112,7 @@ def compare_bundles(first: Bundle, second: Bundle, clips: Sequence[Clip]) -> tup
 
 
 def _check_length(bundle: Bundle, clips: Sequence[Clip]) -> None:
-    wanted, given = bundle.part("audio").only_input.shape[1], clips[0].waveform.shape[1]
+    wanted, given = bundle.manifest.sound_input.shape[1], clips[0].waveform.shape[1]
     if isinstance(wanted, int) and wanted != given:
         raise ConfigError(
             f"bundle {bundle.path} takes {wanted} samples a clip, the clips have {given}: compare bundles of one "

@@ -17,7 +17,7 @@ from typing import Any
 from lvs_runtime.backends import engines
 from lvs_runtime.backends.cuda import Cuda, Gpu
 from lvs_runtime.backends.host import read_cached, write_cached
-from lvs_runtime.bundle import LIVE_PARTS, MANIFEST_NAME, Bundle
+from lvs_runtime.bundle import MANIFEST_NAME, Bundle
 from lvs_runtime.errors import ConfigError, DeviceError
 
 from .bundle import write_bundle
@@ -39,12 +39,12 @@ def add_engines(path: str | Path, kind: str, stage: Callable[[str], None] = lamb
     """
     bundle = Bundle.open(path)
     raw = json.loads((bundle.path / MANIFEST_NAME).read_bytes())
-    for part in LIVE_PARTS:
+    for part in bundle.live_parts:
         check_target(kind, bundle.part(part).precision, str(raw.get("target", "cpu")))
     trt, gpu = require(kind, str(path))
     files: dict[str, bytes] = {}
     facts: dict[str, Any] = {}
-    for part in LIVE_PARTS:
+    for part in bundle.live_parts:
         stage(f"build {part}.{kind}")
         plan, facts[part] = _build(trt, kind, gpu, bundle, part)
         files[facts[part]["file"]] = plan

@@ -51,8 +51,6 @@ class ExportOptions:
             )
         if self.format != "onnx":
             engine.check_target(self.format, self.precision.value, self.target)
-            if self.graphs == "fused":
-                raise ConfigError(f"--format {self.format} builds the split graphs: leave --fused out")
         if self.resize and (self.target == "tensorrt" or self.format != "onnx"):
             raise ConfigError(
                 "--in-graph-resize is not for TensorRT, which refuses antialiased resizing: resize before, as "

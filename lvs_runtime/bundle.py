@@ -27,7 +27,7 @@ MANIFEST_NAME = "manifest.json"
 MAX_MANIFEST_BYTES = 1_000_000
 MAX_FILE_BYTES = 1 << 30
 DEFAULT_FOLDER = "bundle_default"
-LIVE_PARTS = ("image", "audio")
+LIVE_PARTS = ("image", "audio")  # what streams run, each at its own rate
 
 
 class Bundle:
@@ -75,13 +75,23 @@ class Bundle:
             raise BundleError(f"bundle {self.path}: the manifest lists no file {name!r}; export the bundle anew")
         return self._read(name)
 
+    @property
+    def live_parts(self) -> tuple[str, ...]:
+        """("image", "audio"), or ("fused",) where the bundle holds nothing else."""
+        return self.manifest.live_parts
+
     def part(self, part: str) -> Part:
         """What the manifest says of `part`; `BundleError` when the bundle has none of that name."""
         try:
             return self.manifest.parts[part]
         except KeyError:
             have = ", ".join(self.manifest.parts)
-            raise BundleError(f"bundle {self.path} has no part {part!r}, only {have}") from None
+            hint = (
+                "; it was exported with --fused: export it without for separate embeddings"
+                if part in LIVE_PARTS
+                else ""
+            )
+            raise BundleError(f"bundle {self.path} has no part {part!r}, only {have}{hint}") from None
 
     @property
     def name(self) -> str:
@@ -90,7 +100,7 @@ class Bundle:
 
     def _check_files(self) -> None:
         """Every file is the one the manifest means; every graph holds only what lvs exports."""
-        live = {part.file for name, part in self.manifest.parts.items() if name in LIVE_PARTS}
+        live = {self.manifest.parts[name].file for name in self.live_parts}
         graphs = {part.file for part in self.manifest.parts.values()}
         for name in self.manifest.files:
             data = self._read(name)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .backends import Backend, open_backend
-from .bundle import Bundle
+from .bundle import LIVE_PARTS, Bundle
 from .errors import ConfigError
 from .gate import level_dbfs
 from .heatmap import boxes_px, peak_px
@@ -33,7 +33,11 @@ MAX_BATCH = 32  # pictures that a graph of variable batch sees at once: bounds m
 
 
 class Localizer:
-    """Runs a bundle. Every method may be called from several threads at once."""
+    """Runs a bundle. Every method may be called from several threads at once.
+
+    Of a bundle that holds only the fused graph (`lvs-export --fused`) `localize` works in one call, and methods that
+    give embeddings raise `BundleError`.
+    """
 
     def __init__(self, bundle: Bundle, backend: Backend, device: str = "cpu") -> None:
         """Of a checked bundle and a back end that runs it; `from_bundle` makes both."""
@@ -41,7 +45,7 @@ class Localizer:
         self.backend = backend
         self.device = device
         self.thresholds: Mapping[str, float] = bundle.thresholds
-        samples = bundle.part("audio").only_input.shape[1]
+        samples = bundle.manifest.sound_input.shape[1]
         self.num_samples: int | None = samples if isinstance(samples, int) else None
 
     @classmethod
@@ -69,6 +73,11 @@ class Localizer:
         """Effective: "fp32", "fp16" or "int8"; "fp16 as fp32" where half weights are widened; see `Backend`."""
         return self.backend.precision
 
+    @property
+    def nodes(self) -> dict[str, int] | None:
+        """Graph nodes by what runs them, None where the runtime does not tell; see `Backend`."""
+        return self.backend.nodes
+
     def localize(self, frame_bgr: npt.NDArray[np.uint8], waveform: npt.NDArray[Any], sample_rate: int) -> Result:
         """Where in the frame (H, W, 3) uint8 BGR is the source of the sound?
 
@@ -80,13 +89,17 @@ class Localizer:
         sound = resample(mono(waveform), sample_rate, self.bundle.audio.sample_rate)[: self._longest]
         picture = self.prepare_image(frame)
         marks = [start_ns, time.monotonic_ns()]
-        image_embedding = self.embed_prepared(picture)
+        if self.bundle.live_parts == LIVE_PARTS:
+            image_embedding = self.embed_prepared(picture)
+            marks.append(time.monotonic_ns())
+            audio_embedding = self.embed_audio(sound)
+            marks.append(time.monotonic_ns())
+            similarity_map = self.similarity(image_embedding, audio_embedding)
+        else:
+            similarity_map = self._fused(picture, sound)
         marks.append(time.monotonic_ns())
-        audio_embedding = self.embed_audio(sound)
-        marks.append(time.monotonic_ns())
-        similarity_map = self.similarity(image_embedding, audio_embedding)
-        marks.append(time.monotonic_ns())
-        spans = zip(("pre", "image", "audio", "head"), marks[:-1], marks[1:], strict=True)
+        stages = ("pre", "image", "audio", "head") if len(marks) == 5 else ("pre", "fused")
+        spans = zip(stages, marks[:-1], marks[1:], strict=True)
         length_ns = round(len(sound) / self.bundle.audio.sample_rate * 1e9)
         return self.result(
             similarity_map,
@@ -105,7 +118,7 @@ class Localizer:
 
     def embed_prepared(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """(1, 224, 224, 3) uint8 RGB from `prepare_image` -> (512, 14, 14) float32, unit vectors over axis 0."""
-        embedding: npt.NDArray[np.float32] = self.backend.run("image", picture)[0]
+        embedding: npt.NDArray[np.float32] = self._run("image", picture)[0]
         return embedding
 
     def embed_image(self, frame_bgr: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -127,7 +140,7 @@ class Localizer:
         embeddings = np.empty((len(frames_bgr), *shape), np.float32)
         for start in range(0, len(frames_bgr), step):
             chosen = [self.prepare_image(frame) for frame in frames_bgr[start : start + step]]
-            embeddings[start : start + len(chosen)] = self.backend.run("image", np.concatenate(chosen))
+            embeddings[start : start + len(chosen)] = self._run("image", np.concatenate(chosen))
         return embeddings
 
     def embed_audio(self, waveform_16k: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -135,10 +148,7 @@ class Localizer:
 
         A graph of fixed length gets the sound repeated or cut to it; another takes 8,000 samples to 10 s as they are.
         """
-        sound = mono(waveform_16k)
-        wanted = self.num_samples or min(max(len(sound), MIN_DYNAMIC_SAMPLES), self._longest)
-        fitted = np.ascontiguousarray(fit_length(sound, wanted))
-        embedding: npt.NDArray[np.float32] = self.backend.run("audio", fitted[None])[0]
+        embedding: npt.NDArray[np.float32] = self._run("audio", self._fitted(waveform_16k))[0]
         return embedding
 
     def similarity(
@@ -187,8 +197,25 @@ class Localizer:
             box_threshold=box_threshold,
             provider=self.provider,
             precision=self.precision,
+            nodes=self.nodes,
             **stamps,
         )
+
+    def _fused(self, picture: npt.NDArray[np.uint8], waveform_16k: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """(1, 224, 224, 3) uint8 RGB and (N,) -> (14, 14): one call of the fused graph."""
+        cosine: npt.NDArray[np.float32] = self.backend.run("fused", picture, self._fitted(waveform_16k))[0]
+        return cosine.clip(-1.0, 1.0)
+
+    def _run(self, part: str, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """One inference of a split graph; `BundleError` where the bundle has none."""
+        self.bundle.part(part)
+        return self.backend.run(part, array)
+
+    def _fitted(self, waveform_16k: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """(N,) -> (1, M) of a length that the graph takes; see `embed_audio`."""
+        sound = mono(waveform_16k)
+        wanted = self.num_samples or min(max(len(sound), MIN_DYNAMIC_SAMPLES), self._longest)
+        return np.ascontiguousarray(fit_length(sound, wanted))[None]
 
     @property
     def _longest(self) -> int:

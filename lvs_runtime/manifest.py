@@ -54,6 +54,11 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
         assert self.input is not None
         return self.input
 
+    @property
+    def all_inputs(self) -> tuple[TensorSpec, ...]:
+        """One for a split graph; picture, then sound, for the fused one."""
+        return self.inputs if self.input is None else (self.input,)
+
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """`manifest.json`. Keys not named here are ignored, so that a newer writer of the same schema can add some."""
@@ -116,28 +121,46 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             if part.precision not in PRECISIONS:
                 raise BundleError(f"manifest.json: part {name} has precision {part.precision!r}; known: {PRECISIONS}")
         size, grid = self.image_spec().size_px, self.image_spec().grid
+        picture: tuple[int | None, ...] = (1, size, size, 3)
         if list(self.parts) == ["fused"]:
-            return  # one call for other runtimes; what runs live says that it lacks the split graphs
-        self._check_part("image", "uint8", (1, size, size, 3), (1, EMBEDDING_SIZE, grid, grid))
-        self._check_part("audio", "float32", (1, None), (1, EMBEDDING_SIZE))
-        samples = self.parts["audio"].only_input.shape[1]
+            if len(self.parts["fused"].all_inputs) != 2:
+                raise BundleError("manifest.json: part fused has not two inputs, picture and sound")
+            self._check_part("fused", 0, "uint8", picture, (1, grid, grid))
+            self._check_part("fused", 1, "float32", (1, None), (1, grid, grid))
+        else:
+            self._check_part("image", 0, "uint8", picture, (1, EMBEDDING_SIZE, grid, grid))
+            self._check_part("audio", 0, "float32", (1, None), (1, EMBEDDING_SIZE))
+        samples = self.sound_input.shape[1]
         if isinstance(samples, int) and samples < self.audio_spec().n_fft:
-            raise BundleError(f"manifest.json: the audio part takes {samples} samples, less than a spectrogram frame")
+            raise BundleError(f"manifest.json: the graph takes {samples} samples, less than a spectrogram frame")
 
-    def _check_part(self, name: str, dtype: str, shape: tuple[int | None, ...], output: tuple[int, ...]) -> None:
+    @property
+    def live_parts(self) -> tuple[str, ...]:
+        """What a back end runs: the split graphs, or the fused one where there is no other."""
+        return ("fused",) if list(self.parts) == ["fused"] else ("image", "audio")
+
+    @property
+    def sound_input(self) -> TensorSpec:
+        """Of the audio graph, or of the fused one where there is no other."""
+        return self.parts[self.live_parts[-1]].all_inputs[-1]
+
+    def _check_part(
+        self, name: str, index: int, dtype: str, shape: tuple[int | None, ...], output: tuple[int, ...]
+    ) -> None:
         """A None in `shape` stands for any length; the batch may vary, and the sides of a picture (resized inside)."""
         part = self.parts.get(name)
-        if part is None or part.input is None:
+        if part is None or len(part.all_inputs) <= index:
             raise BundleError(f"manifest.json: no part {name!r} with an input; have {', '.join(self.parts) or 'none'}")
-        given = part.input.shape
-        varying = {"batch", "height", "width"} if name == "image" else {"batch"}
+        spec = part.all_inputs[index]
+        given = spec.shape
+        varying = {"batch", "height", "width"} if dtype == "uint8" else {"batch"}
         fits = len(given) == len(shape) and all(
             want in (None, have) or have in varying for want, have in zip(shape, given, strict=True)
         )
         batch = given[0] if given else 1
-        if not fits or part.input.dtype != dtype or part.output.shape != (batch, *output[1:]):
+        if not fits or spec.dtype != dtype or part.output.shape != (batch, *output[1:]):
             raise BundleError(
-                f"manifest.json: part {name} maps {part.input.dtype} {list(given)} to {list(part.output.shape)}; "
+                f"manifest.json: part {name} maps {spec.dtype} {list(given)} to {list(part.output.shape)}; "
                 f"want {dtype} {['any' if n is None else n for n in shape]} to {list(output)}"
             )
 

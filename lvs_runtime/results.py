@@ -75,7 +75,8 @@ class Result:
     boxes_px: tuple[Box, ...]  # x0, y0, x1, y1 (x1, y1 exclusive)
     box_threshold: float = 0.6  # similarity from which a cell belongs to a box; colours are scaled by it
     provider: str  # as the running session reports it, e.g. "CPUExecutionProvider"
-    precision: str  # "fp32" | "fp16" | "int8"
+    precision: str  # effective: "fp32" | "fp16" | "int8" | "fp16 as fp32" ...
+    nodes: Mapping[str, int] | None = None  # graph nodes by what runs them; None: the runtime does not tell
     frame_index: int = 0
     capture_ns: int = 0
     arrival_ns: int = 0
@@ -84,7 +85,7 @@ class Result:
     output_ns: int = 0
     stamp_source: str = "caller"
     gap_samples: int = 0
-    stages_ms: Mapping[str, float] = field(default_factory=dict)  # wait, pre, image, audio, head, post
+    stages_ms: Mapping[str, float] = field(default_factory=dict)  # wait, pre, image, audio, head (or fused), post
     drops: Mapping[str, int] = field(default_factory=dict)  # so far, by DropReason value
     flags: tuple[str, ...] = ()  # visible conditions, e.g. "mic_digital_silence"
     frame_id: str = ""  # the frame's, or the calibration's
@@ -146,6 +147,7 @@ class Result:
             "similarity_map": np.round(self.similarity_map.astype(np.float64), 4).tolist(),
             "provider": self.provider,
             "precision": self.precision,
+            "nodes": None if self.nodes is None else dict(self.nodes),
             "stamp_source": self.stamp_source,
             "gap_samples": self.gap_samples,
             "stages_ms": {k: round(v, 3) for k, v in self.stages_ms.items()},

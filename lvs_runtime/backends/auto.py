@@ -50,6 +50,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     image_ms: float | None = None
     audio_ms: float | None = None
+    fused_ms: float | None = None  # of a bundle that holds only the fused graph, in place of the two
     provider: str = ""
     precision: str = ""
     why_not: str = ""
@@ -57,10 +58,23 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def cost_ms(self) -> float:
-        """Of one picture and its share of sound."""
+        """Of one picture and its share of sound; infinite where nothing was measured."""
+        if self.fused_ms is not None:
+            return self.fused_ms
         if self.image_ms is None or self.audio_ms is None:
             return float("inf")
         return self.image_ms + AUDIO_PER_IMAGE * self.audio_ms
+
+    @property
+    def usable(self) -> bool:
+        """Whether it was measured."""
+        return self.cost_ms < float("inf")
+
+    def in_words(self) -> str:
+        """Device and medians."""
+        if self.fused_ms is not None:
+            return f"{self.device} {self.fused_ms:.1f} ms"
+        return f"{self.device} {self.image_ms:.1f} + {self.audio_ms:.1f} ms"
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,14 +90,14 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     def best(self) -> Row:
         """The usable row of least cost; `DeviceError` when no back end is usable."""
         row = min(self.rows, key=lambda row: row.cost_ms)
-        if row.image_ms is None:
+        if not row.usable:
             raise DeviceError("--device auto: no back end is usable. " + "; ".join(r.why_not for r in self.rows))
         return row
 
     def in_words(self) -> str:
         """One line: medians of what was measured, fastest first."""
-        rows = sorted((row for row in self.rows if row.image_ms is not None), key=lambda row: row.cost_ms)
-        figures = ", ".join(f"{row.device} {row.image_ms:.1f} + {row.audio_ms:.1f} ms" for row in rows)
+        rows = sorted((row for row in self.rows if row.usable), key=lambda row: row.cost_ms)
+        figures = ", ".join(row.in_words() for row in rows)
         return f"{figures} (picture + sound, medians of {self.rounds} interleaved runs)"
 
 
@@ -124,7 +138,7 @@ def recall(bundle: Bundle, threads: int) -> Probe | None:
         probe = msgspec.json.decode(data, type=Probe)
     except msgspec.DecodeError:
         return None
-    usable = any(row.image_ms is not None for row in probe.rows)
+    usable = any(row.usable for row in probe.rows)
     return probe if usable and probe.facts == facts else None
 
 
@@ -144,11 +158,12 @@ def measure(bundle: Bundle, threads: int, patience_s: float | None = None) -> tu
             rows[device] = Row(device=device, why_not=str(error), late=isinstance(error, _Late))
     times, rounds = _time(bundle, opened, start_s + BUDGET_S)
     for device, backend in opened.items():
-        image_ms, audio_ms = (round(statistics.median(times[device, part]), 3) for part in LIVE_PARTS)
+        medians = {part: round(statistics.median(times[device, part]), 3) for part in bundle.live_parts}
         rows[device] = Row(
             device=device,
-            image_ms=image_ms,
-            audio_ms=audio_ms,
+            image_ms=medians.get("image"),
+            audio_ms=medians.get("audio"),
+            fused_ms=medians.get("fused"),
             provider=backend.provider,
             precision=backend.precision,
         )
@@ -174,7 +189,7 @@ def facts_of(bundle: Bundle, threads: int) -> dict[str, Any]:
         "cpu": cpu_model(),
         "gpus": nvidia_gpus(),
         "versions": {name: found for name in names if (found := version_of(name)) is not None},
-        "bundle": {name: bundle.manifest.files[bundle.part(name).file].sha256 for name in LIVE_PARTS},
+        "bundle": {name: bundle.manifest.files[bundle.part(name).file].sha256 for name in bundle.live_parts},
         "threads": threads,
     }
 
@@ -204,30 +219,31 @@ def _time(
     inputs = _inputs(bundle)
     for backend in opened.values():
         for _ in range(WARM_UP):
-            for part, array in inputs.items():
-                backend.run(part, array)
+            for part, arrays in inputs.items():
+                backend.run(part, *arrays)
     times: dict[tuple[str, str], list[float]] = {(device, part): [] for device in opened for part in inputs}
     rounds = 0
     while opened and rounds < ROUNDS and (rounds < LEAST_ROUNDS or time.monotonic() < deadline_s):
         for device, backend in opened.items():
-            for part, array in inputs.items():
+            for part, arrays in inputs.items():
                 start_ns = time.perf_counter_ns()
-                backend.run(part, array)
+                backend.run(part, *arrays)
                 times[device, part].append((time.perf_counter_ns() - start_ns) / 1e6)
         rounds += 1
     return times, rounds
 
 
-def _inputs(bundle: Bundle) -> dict[str, Any]:
-    """Noise of the shapes that live use has: speed does not depend on the values."""
+def _inputs(bundle: Bundle) -> dict[str, tuple[Any, ...]]:
+    """Noise of the shapes that live use has, for each part: speed does not depend on the values."""
     rng = np.random.default_rng(0)
-    samples = bundle.part("audio").only_input.shape[1]
+    samples = bundle.manifest.sound_input.shape[1]
     length = samples if isinstance(samples, int) else round(bundle.live_seconds * bundle.audio.sample_rate)
     size = bundle.image.size_px
-    return {
-        "image": rng.integers(0, 256, (1, size, size, 3), np.uint8),
-        "audio": rng.normal(0, 0.1, (1, length)).astype(np.float32),
-    }
+    picture = rng.integers(0, 256, (1, size, size, 3), np.uint8)
+    sound = rng.normal(0, 0.1, (1, length)).astype(np.float32)
+    if bundle.live_parts == LIVE_PARTS:
+        return {"image": (picture,), "audio": (sound,)}
+    return {"fused": (picture, sound)}
 
 
 def _entry(facts: dict[str, Any]) -> str:

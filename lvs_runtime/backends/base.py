@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections import Counter
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from ..bundle import LIVE_PARTS, Bundle
+from ..bundle import Bundle
 from ..errors import ConfigError, DeviceError
 from ..manifest import Part
 
@@ -32,8 +33,15 @@ class Backend(Protocol):
         Joined by "+" (image first) when the parts differ.
         """
 
-    def run(self, part_name: str, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """One inference of a part: its input array to its output array, shapes as the manifest states."""
+    @property
+    def nodes(self) -> dict[str, int] | None:
+        """Graph nodes of all parts by what runs them, e.g. {"CPUExecutionProvider": 98}; None: it cannot be known.
+
+        ONNX Runtime counts what it assigned to each provider, the engines their nodes or layers after fusion.
+        """
+
+    def run(self, part_name: str, *arrays: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """One inference of a part: its inputs (the fused one's: picture, sound) to its output, as the manifest says."""
 
     def describe(self) -> dict[str, Any]:
         """Plain JSON values: runtime, version, provider, precision, threads, device, why this device."""
@@ -43,14 +51,17 @@ class Backend(Protocol):
 
 
 class GraphBackend(ABC):
-    """The common part of every back end: one runnable graph for each live part of a bundle."""
+    """The common part of every back end: one runnable graph for each live part of a bundle.
+
+    Live parts are image and audio, or fused alone in a bundle that holds nothing else.
+    """
 
     runtime = ""  # distribution that runs the graphs
 
     def __init__(self, bundle: Bundle, device: str, threads: int, why: str) -> None:
         """`device`: as the user asked; `why`: in words, for `describe`."""
         self._where = f"bundle {bundle.path}"
-        self._parts: dict[str, Part] = {name: bundle.part(name) for name in LIVE_PARTS}
+        self._parts: dict[str, Part] = {name: bundle.part(name) for name in bundle.live_parts}
         self._device = device
         self._threads = threads
         self.why = why
@@ -70,18 +81,33 @@ class GraphBackend(ABC):
     @property
     def precision(self) -> str:
         """Effective precision of the parts, image first, joined by "+" where they differ."""
-        return "+".join(dict.fromkeys(self._effective(name) for name in LIVE_PARTS))
+        return "+".join(dict.fromkeys(self._effective(name) for name in self._parts))
 
-    def run(self, part_name: str, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """One inference. Thread-safe. `ConfigError` when the array does not fit, `DeviceError` when it fails."""
-        spec = self._parts[part_name].only_input
-        if array.dtype != spec.dtype or not fits(spec.shape, array.shape):
-            raise ConfigError(
-                f"part {part_name}: got {array.dtype} {list(array.shape)}, want {spec.dtype} {list(spec.shape)}"
-            )
+    @property
+    def nodes(self) -> dict[str, int] | None:
+        """Sum over the parts; see `Backend`."""
+        total: Counter[str] = Counter()
+        for counts in self._nodes_of_parts().values():
+            if counts is None:
+                return None
+            total.update(counts)
+        return dict(total)
+
+    def run(self, part_name: str, *arrays: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """One inference. Thread-safe. `ConfigError` when an array does not fit, `DeviceError` when it fails."""
+        if part_name not in self._parts:
+            raise ConfigError(f"{self._where} has no part {part_name!r} to run, only {', '.join(self._parts)}")
+        specs = self._parts[part_name].all_inputs
+        if len(arrays) != len(specs):
+            raise ConfigError(f"part {part_name}: got {len(arrays)} arrays, want {', '.join(s.name for s in specs)}")
+        for spec, array in zip(specs, arrays, strict=True):
+            if array.dtype != spec.dtype or not fits(spec.shape, array.shape):
+                raise ConfigError(
+                    f"part {part_name}: got {array.dtype} {list(array.shape)}, want {spec.dtype} {list(spec.shape)}"
+                )
         if self._closed:
             raise DeviceError(f"part {part_name}: this back end ({self.provider}) was closed; open the bundle again")
-        return self._infer(part_name, array)
+        return self._infer(part_name, *arrays)
 
     def describe(self) -> dict[str, Any]:
         """Plain JSON values for stats, the doctor and benchmarks."""
@@ -93,6 +119,7 @@ class GraphBackend(ABC):
             "threads": self._threads,
             "device": self._device,
             "why": self.why,
+            "nodes": self._nodes_of_parts(),
             **({} if self.probe is None else {"probe": self.probe}),
         }
 
@@ -103,8 +130,12 @@ class GraphBackend(ABC):
             self._release()
 
     @abstractmethod
-    def _infer(self, part_name: str, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Run a checked input."""
+    def _infer(self, part_name: str, *arrays: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Run checked inputs."""
+
+    @abstractmethod
+    def _nodes_of_parts(self) -> dict[str, dict[str, int] | None]:
+        """Nodes of each part by what runs them; None where this version of the runtime cannot tell."""
 
     def _effective(self, part_name: str) -> str:
         """What a part's arithmetic really is; the graph's own precision unless a back end knows better."""

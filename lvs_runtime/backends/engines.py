@@ -84,7 +84,7 @@ def ready(bundle: Bundle, device: str) -> bool:
     from .cuda import Cuda
 
     trt, gpu = load_library(device), Cuda(device).gpu
-    wanted = {part: facts_for(trt, device, gpu, sha256_of(bundle, part)) for part in ("image", "audio")}
+    wanted = {part: facts_for(trt, device, gpu, sha256_of(bundle, part)) for part in bundle.live_parts}
     return all(find(bundle, device, part, facts) is not None for part, facts in wanted.items())
 
 
@@ -166,15 +166,15 @@ def _causes(messages: Iterable[str]) -> str:
 
 def _add_profile(builder: Any, network: Any, config: Any, sample_rate: int) -> None:
     """A profile for a graph of variable length or batch (opt for one clip at a time); a static graph needs none."""
-    for index in range(network.num_inputs):
-        tensor = network.get_input(index)
-        shape = tuple(tensor.shape)
-        if -1 not in shape:
-            continue
-        profile = builder.create_optimization_profile()
+    inputs = [network.get_input(index) for index in range(network.num_inputs)]
+    varying = [tensor for tensor in inputs if -1 in tuple(tensor.shape)]
+    if not varying:
+        return
+    profile = builder.create_optimization_profile()  # one for all inputs: TensorRT refuses one that lacks an input
+    for tensor in varying:
         limits = zip(BATCHES, (round(seconds * sample_rate) for seconds in SECONDS), strict=True)
-        profile.set_shape(tensor.name, *(varied(shape, batch, length) for batch, length in limits))
-        config.add_optimization_profile(profile)
+        profile.set_shape(tensor.name, *(varied(tuple(tensor.shape), batch, length) for batch, length in limits))
+    config.add_optimization_profile(profile)
 
 
 def varied(shape: tuple[int | str, ...], batch: int, length: int) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..bundle import LIVE_PARTS, Bundle
+from ..bundle import Bundle
 from ..errors import BundleError, DeviceError
 from ..manifest import Part, TensorSpec
 from .base import GraphBackend, first_line
@@ -62,15 +62,15 @@ class OnnxBackend(GraphBackend):
             self._provider = CUDA
         elif device.startswith(PREFIX):
             self._provider, self._ep_devices = find_provider(self._ort, device, self._errors)
-        self._sessions = {name: self._session(bundle, name) for name in LIVE_PARTS}
-        for name in LIVE_PARTS:
+        self._sessions = {name: self._session(bundle, name) for name in self._parts}
+        for name in self._parts:
             _check_signature(f"{self._where}: {self._parts[name].file}", self._sessions[name], self._parts[name])
-        self._nodes = {name: _nodes_by_provider(session) for name, session in self._sessions.items()}
+        self._nodes = {name: _assigned(session) for name, session in self._sessions.items()}
         self._check_nodes()
         self._bound = {}
         if device == "cuda":
             self._bound = {
-                name: BoundGraph(self._ort, session, self._parts[name].only_input, "cuda")
+                name: BoundGraph(self._ort, session, self._parts[name].all_inputs, "cuda")
                 for name, session in self._sessions.items()
             }
 
@@ -84,15 +84,15 @@ class OnnxBackend(GraphBackend):
         """Of ONNX Runtime."""
         return str(self._ort.__version__)
 
-    def describe(self) -> dict[str, Any]:
-        """As every back end's, and how many nodes of each part each provider took (None: this version cannot tell)."""
-        return {**super().describe(), "nodes": self._nodes}
+    def _nodes_of_parts(self) -> dict[str, dict[str, int] | None]:
+        return self._nodes
 
-    def _infer(self, part_name: str, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def _infer(self, part_name: str, *arrays: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         try:
             if part_name in self._bound:
-                return self._bound[part_name].run(array)
-            feed = {self._parts[part_name].only_input.name: array}
+                return self._bound[part_name].run(*arrays)
+            names = (spec.name for spec in self._parts[part_name].all_inputs)
+            feed = dict(zip(names, arrays, strict=True))
             output: npt.NDArray[np.float32] = self._sessions[part_name].run(None, feed)[0]
         except self._errors as error:
             raise DeviceError(f"part {part_name} failed on {self.provider}: {first_line(error)}") from error
@@ -198,7 +198,7 @@ def _needs(provider: str, version: str) -> str:
     return f"onnxruntime {version} could not start it"
 
 
-def _nodes_by_provider(session: Any) -> dict[str, int] | None:
+def _assigned(session: Any) -> dict[str, int] | None:
     """Nodes of the graph that each provider took; None where this version of ONNX Runtime does not tell."""
     ask = getattr(session, "get_provider_graph_assignment_info", None)
     if ask is None:
@@ -211,10 +211,13 @@ def _nodes_by_provider(session: Any) -> dict[str, int] | None:
 
 def _check_signature(what: str, session: Any, part: Part) -> None:
     """The graph's own inputs and outputs are those the manifest promised."""
-    for have, want in ((session.get_inputs(), part.only_input), (session.get_outputs(), part.output)):
+    for have, want in ((session.get_inputs(), part.all_inputs), (session.get_outputs(), (part.output,))):
         found = [(node.name, node.type, list(node.shape)) for node in have]
-        if len(have) != 1 or have[0].name != want.name or not _same(have[0], want):
-            raise BundleError(f"{what} has {found}, the manifest says {want.name} {want.dtype} {list(want.shape)}")
+        if len(have) != len(want) or not all(
+            node.name == spec.name and _same(node, spec) for node, spec in zip(have, want, strict=True)
+        ):
+            said = "; ".join(f"{spec.name} {spec.dtype} {list(spec.shape)}" for spec in want)
+            raise BundleError(f"{what} has {found}, the manifest says {said}")
 
 
 def _same(node: Any, spec: TensorSpec) -> bool:

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..bundle import LIVE_PARTS, Bundle
+from ..bundle import Bundle
 from ..errors import BundleError, DeviceError
-from ..manifest import Part
+from ..manifest import Part, TensorSpec
 from .base import GraphBackend, first_line, fits
 from .host import cpu_model, read_cached, version_of, write_cached
 
@@ -74,11 +74,14 @@ class OpenvinoBackend(GraphBackend):
             "ENABLE_CPU_PINNING": False,  # two graphs and a camera share the cores: the system places threads better
         }
         self._cached: dict[str, bool] = {}
-        self._compiled = {name: self._compile(bundle, name) for name in LIVE_PARTS}
+        self._compiled = {name: self._compile(bundle, name) for name in self._parts}
         for name, compiled in self._compiled.items():
             _check_signature(f"{self._where}: {self._parts[name].file}", compiled, self._parts[name])
         self._convolutions = {name: _convolutions(compiled) for name, compiled in self._compiled.items()}
-        self._idle: dict[str, list[Any]] = {name: [] for name in LIVE_PARTS}
+        self._executed = {
+            name: len(compiled.get_runtime_model().get_ordered_ops()) for name, compiled in self._compiled.items()
+        }
+        self._idle: dict[str, list[Any]] = {name: [] for name in self._parts}
         self._lock = threading.Lock()
 
     @property
@@ -95,10 +98,15 @@ class OpenvinoBackend(GraphBackend):
         """As every back end's, and the number format of the convolutions of each part, and whether it was cached."""
         return {**super().describe(), "convolutions": self._convolutions, "from_cache": self._cached}
 
-    def _infer(self, part_name: str, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def _nodes_of_parts(self) -> dict[str, dict[str, int] | None]:
+        """Of the graph as it is executed, fused: all on the one device that it was compiled for."""
+        return {name: {f"OpenVINO {DEVICE}": count} for name, count in self._executed.items()}
+
+    def _infer(self, part_name: str, *arrays: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         request = self._take(part_name)
         try:
-            output = request.infer({0: np.ascontiguousarray(array)}, share_inputs=True)[0]
+            feed = {index: np.ascontiguousarray(array) for index, array in enumerate(arrays)}
+            output = request.infer(feed, share_inputs=True)[0]
         except RuntimeError as error:
             raise DeviceError(f"part {part_name} failed on {self.provider}: {first_line(error)}") from error
         result: npt.NDArray[np.float32] = np.array(output, np.float32)  # a copy: the request is used again
@@ -123,11 +131,12 @@ class OpenvinoBackend(GraphBackend):
 
     def _release(self) -> None:
         with self._lock:
-            self._idle = {name: [] for name in LIVE_PARTS}
+            self._idle = {name: [] for name in self._parts}
             self._compiled = {}
 
     def _executing(self) -> list[str]:
-        return [str(name) for name in self._compiled["image"].get_property("EXECUTION_DEVICES")]
+        first = next(iter(self._compiled.values()))
+        return [str(name) for name in first.get_property("EXECUTION_DEVICES")]
 
     def _compile(self, bundle: Bundle, name: str) -> Any:
         data = bundle.model_bytes(name)
@@ -169,17 +178,22 @@ def _convolutions(compiled: Any) -> dict[str, int]:
 
 
 def _check_signature(what: str, compiled: Any, part: Part) -> None:
-    """The graph's own input and output are those the manifest promised."""
-    for ports, want in ((compiled.inputs, part.only_input), (compiled.outputs, part.output)):
-        element = {"float32": "f32", "uint8": "u8"}.get(want.dtype, want.dtype)
+    """The graph's own inputs and output are those the manifest promised."""
+    for ports, want in ((compiled.inputs, part.all_inputs), (compiled.outputs, (part.output,))):
         found = [
             (port.get_any_name(), port.get_element_type().get_type_name(), str(port.partial_shape)) for port in ports
         ]
-        lengths = tuple(-1 if n.is_dynamic else n.get_length() for n in ports[0].partial_shape) if ports else ()
-        wanted = tuple(n if isinstance(n, int) and m != -1 else m for n, m in zip(want.shape, lengths, strict=False))
-        same = len(lengths) == len(want.shape) and fits(wanted, lengths)
-        if len(ports) != 1 or found[0][:2] != (want.name, element) or not same:
-            raise BundleError(f"{what} has {found}, the manifest says {want.name} {want.dtype} {list(want.shape)}")
+        if len(ports) != len(want) or not all(_same(port, spec) for port, spec in zip(ports, want, strict=True)):
+            said = "; ".join(f"{spec.name} {spec.dtype} {list(spec.shape)}" for spec in want)
+            raise BundleError(f"{what} has {found}, the manifest says {said}")
+
+
+def _same(port: Any, spec: TensorSpec) -> bool:
+    element = {"float32": "f32", "uint8": "u8"}.get(spec.dtype, spec.dtype)
+    lengths = tuple(-1 if n.is_dynamic else n.get_length() for n in port.partial_shape)
+    wanted = tuple(n if isinstance(n, int) and m != -1 else m for n, m in zip(spec.shape, lengths, strict=False))
+    same_type = (port.get_any_name(), port.get_element_type().get_type_name()) == (spec.name, element)
+    return same_type and len(lengths) == len(spec.shape) and fits(wanted, lengths)
 
 
 def _cause(error: BaseException) -> str:

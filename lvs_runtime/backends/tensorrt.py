@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..bundle import LIVE_PARTS, Bundle
+from ..bundle import Bundle
 from ..errors import BundleError, DeviceError
 from ..manifest import Part
 from . import engines
@@ -39,7 +40,7 @@ class TensorrtBackend(GraphBackend):
         self._log = engines.logger(self._trt)
         self._library = self._trt.Runtime(self._log)
         self._sources: dict[str, str] = {}
-        self._graphs = {name: self._open(bundle, name) for name in LIVE_PARTS}
+        self._graphs = {name: self._open(bundle, name) for name in self._parts}
 
     @property
     def provider(self) -> str:
@@ -61,8 +62,12 @@ class TensorrtBackend(GraphBackend):
             "formats": {name: graph.formats for name, graph in self._graphs.items()},
         }
 
-    def _infer(self, part_name: str, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        return self._graphs[part_name].run(array)
+    def _nodes_of_parts(self) -> dict[str, dict[str, int] | None]:
+        """Layers of each engine, after fusion: all on the GPU, an engine has no other place."""
+        return {name: {self.provider: graph.num_layers} for name, graph in self._graphs.items()}
+
+    def _infer(self, part_name: str, *arrays: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        return self._graphs[part_name].run(*arrays)
 
     def _release(self) -> None:
         for graph in self._graphs.values():
@@ -102,7 +107,7 @@ class EngineGraph:
         """`longest`: values of a dimension that may vary, for the size of the buffers; `jit_cache`: its name (RTX)."""
         self._trt, self._cuda, self._engine, self._part = trt, cuda, engine, part
         self._lock = threading.Lock()
-        self._static = all(isinstance(n, int) for n in part.only_input.shape)
+        self._static = all(isinstance(n, int) for spec in part.all_inputs for n in spec.shape)
         self._runs = 0
         self._recorded: Any = None  # the CUDA graph
         self._jit_cache: Any = None
@@ -110,28 +115,31 @@ class EngineGraph:
         self._context = self._make_context()
         self._stream = cuda.call("cudaStreamCreate")
         most = engines.BATCHES[-1]
-        self._input = cuda.empty(engines.varied(part.only_input.shape, most, longest), part.only_input.dtype)
+        self._inputs = [cuda.empty(engines.varied(spec.shape, most, longest), spec.dtype) for spec in part.all_inputs]
         self._output = cuda.empty(engines.varied(part.output.shape, most, longest), "float32")
         self.formats = self._inspect()
+        self.num_layers = int(engine.num_layers)
 
-    def run(self, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """One inference of an input of the part's type and shape."""
-        source = np.ascontiguousarray(array)
-        output = np.empty(engines.varied(self._part.output.shape, len(source), 0), np.float32)
+    def run(self, *arrays: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """One inference of inputs of the part's types and shapes."""
+        sources = [np.ascontiguousarray(array) for array in arrays]
+        shapes = [source.shape for source in sources]
+        output = np.empty(engines.varied(self._part.output.shape, len(sources[0]), 0), np.float32)
         with self._lock:
-            self._cuda.copy_in(self._input, source, self._stream)
+            for address, source in zip(self._inputs, sources, strict=True):
+                self._cuda.copy_in(address, source, self._stream)
             if self._recorded is None:
-                self._enqueue(source.shape)
+                self._enqueue(shapes)
             else:
                 self._cuda.call("cudaGraphLaunch", self._recorded, self._stream)
             self._cuda.copy_out(output, self._output, self._stream)
             self._runs += 1
             if self._runs == 1:
-                self._after_first(source.shape)
+                self._after_first(shapes)
         return output
 
     def check_signature(self, what: str) -> None:
-        """`BundleError` unless the engine's own input and output are those that the manifest promised."""
+        """`BundleError` unless the engine's own inputs and output are those that the manifest promised."""
         inputs: list[Any] = []
         outputs: list[Any] = []
         for index in range(self._engine.num_io_tensors):
@@ -140,17 +148,19 @@ class EngineGraph:
             is_input = self._engine.get_tensor_mode(name) == self._trt.TensorIOMode.INPUT
             kind = np.dtype(self._trt.nptype(self._engine.get_tensor_dtype(name))).name
             (inputs if is_input else outputs).append((name, kind, shape))
-        for found, want in ((inputs, self._part.only_input), (outputs, self._part.output)):
-            shape = tuple(n if isinstance(n, int) else -1 for n in want.shape)
-            if found != [(want.name, want.dtype, shape)]:
-                raise BundleError(f"{what} has {found}, the manifest says {want.name} {want.dtype} {list(want.shape)}")
+        for found, want in ((inputs, self._part.all_inputs), (outputs, (self._part.output,))):
+            shapes = [tuple(n if isinstance(n, int) else -1 for n in spec.shape) for spec in want]
+            wanted = [(spec.name, spec.dtype, shape) for spec, shape in zip(want, shapes, strict=True)]
+            if sorted(found) != sorted(wanted):
+                said = "; ".join(f"{spec.name} {spec.dtype} {list(spec.shape)}" for spec in want)
+                raise BundleError(f"{what} has {found}, the manifest says {said}")
 
     def close(self) -> None:
         """Give memory and stream back."""
         with self._lock:
             if self._recorded is not None:
                 self._cuda.call("cudaGraphExecDestroy", self._recorded)
-            for address in (self._input, self._output):
+            for address in (*self._inputs, self._output):
                 self._cuda.call("cudaFree", address)
             self._cuda.call("cudaStreamDestroy", self._stream)
             self._context = self._engine = self._recorded = None
@@ -174,22 +184,23 @@ class EngineGraph:
             raise DeviceError(f"{self._trt.__name__}: no context for {self._part.file}: is the GPU's memory full?")
         return context
 
-    def _enqueue(self, shape: tuple[int, ...]) -> None:
-        context, given = self._context, self._part.only_input.name
-        if not self._static and not context.set_input_shape(given, shape):
-            raise DeviceError(f"{self._part.file}: the engine was not built for an input of shape {list(shape)}")
-        context.set_tensor_address(given, self._input)
+    def _enqueue(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        context = self._context
+        for spec, address, shape in zip(self._part.all_inputs, self._inputs, shapes, strict=True):
+            if not self._static and not context.set_input_shape(spec.name, shape):
+                raise DeviceError(f"{self._part.file}: the engine was not built for an input of shape {list(shape)}")
+            context.set_tensor_address(spec.name, address)
         context.set_tensor_address(self._part.output.name, self._output)
         if not context.execute_async_v3(int(self._stream)):
             raise DeviceError(f"{self._part.file}: {self._trt.__name__} could not start the inference")
 
-    def _after_first(self, shape: tuple[int, ...]) -> None:
+    def _after_first(self, shapes: Sequence[tuple[int, ...]]) -> None:
         """Everything is allocated and compiled by now: keep what was compiled, record what can be recorded."""
         if self._jit_cache is not None:
             write_cached(self._jit_name, bytes(self._jit_cache.serialize()))
         elif self._static:
             self._cuda.begin_capture(self._stream)
-            self._enqueue(shape)
+            self._enqueue(shapes)
             self._recorded = self._cuda.end_capture(self._stream)
 
     def _inspect(self) -> dict[str, int]:

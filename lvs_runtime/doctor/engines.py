@@ -119,5 +119,6 @@ def check_bundle() -> Check:
     except (LvsError, ImportError) as error:
         return Check(group="engines", name=name, status=Status.BROKEN, found=str(error), repair=repair, needed=True)
     ms = (time.monotonic_ns() - start_ns) / 1e6
-    found = f"{localizer.bundle.manifest.name}, {result.precision} on {result.provider}, first result after {ms:.0f} ms"
+    nodes = ", ".join(f"{count} nodes on {where}" for where, count in (result.nodes or {}).items()) or result.provider
+    found = f"{localizer.bundle.manifest.name}, {result.precision}, {nodes}, first result after {ms:.0f} ms"
     return Check(group="engines", name=name, status=Status.OK, found=found, needed=True)

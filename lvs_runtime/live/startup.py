@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..bundle import LIVE_PARTS
 from ..capture import SourceInfo, SourceRef
 from ..errors import CaptureError
 from ..localizer import Localizer
@@ -16,9 +17,11 @@ _OPEN_S = 20.0
 
 
 def load_model(model: Localizer | str | Path | None, device: str, threads: int | None) -> Localizer:
-    """`model` itself, or the bundle it names (None: the shipped one) on `device`."""
+    """`model` itself, or the bundle it names (None: the shipped one) on `device`; `BundleError` if it is fused only."""
     if model is None or isinstance(model, (str, Path)):
-        return Localizer.from_bundle(model, device, threads)
+        model = Localizer.from_bundle(model, device, threads)
+    for part in LIVE_PARTS:  # picture and sound have rates of their own here
+        model.bundle.part(part)
     return model
 
 

@@ -110,7 +110,6 @@ def test_nothing_is_computed_for_a_folder_that_cannot_be_written(checkpoint, tmp
         ({"format": "plan"}, "want one of onnx, engine, rtx"),
         ({"tolerance": 0.0}, "want a number between 0 and 1"),
         ({"format": "rtx", "precision": Precision.INT8}, "--format rtx with int8"),
-        ({"format": "rtx", "graphs": "fused"}, "builds the split graphs"),
         ({"target": "gpu"}, "want one of cpu, tensorrt, web"),
         ({"target": "tensorrt", "resize": True}, "refuses antialiased resizing"),
         ({"sensitivity": True}, "about int8"),

@@ -163,13 +163,14 @@ class FakeEngine:
         self.ports = {node.name: node for node in (*self.session.get_inputs(), *self.session.get_outputs())}
         self.names = list(self.ports)
         self.num_io_tensors = len(self.names)
+        self.num_layers = 3
 
     def get_tensor_name(self, index):
         return self.names[index]
 
     def get_tensor_mode(self, name):
         modes = self.library.TensorIOMode
-        return modes.INPUT if name == self.session.get_inputs()[0].name else modes.OUTPUT
+        return modes.INPUT if name in {node.name for node in self.session.get_inputs()} else modes.OUTPUT
 
     def get_tensor_dtype(self, name):
         return {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}[self.ports[name].type]
@@ -189,10 +190,10 @@ class FakeEngine:
 
 class FakeContext:
     def __init__(self, engine):
-        self.engine, self.addresses, self.shape = engine, {}, None
+        self.engine, self.addresses, self.shapes = engine, {}, {}
 
     def set_input_shape(self, name, shape):
-        self.shape = tuple(shape)
+        self.shapes[name] = tuple(shape)
         return shape[0] <= 32 and (len(shape) == 4 or 8_000 <= shape[1] <= 160_000)
 
     def set_tensor_address(self, name, address):
@@ -200,15 +201,20 @@ class FakeContext:
 
     def execute_async_v3(self, stream):
         cuda, session = self.engine.library.cuda, self.engine.session
-        source, target = session.get_inputs()[0], session.get_outputs()[0]
-        shape = self.shape or tuple(source.shape)
+        target = session.get_outputs()[0]
+        shapes = {source.name: self.shapes.get(source.name) or tuple(source.shape) for source in session.get_inputs()}
+        if not self.addresses.keys() >= {*shapes, target.name}:
+            return False
         if not all(address in cuda.memory for address in self.addresses.values()) or stream not in cuda.streams:
             return False
 
         def work():
-            size = int(np.prod(shape)) * np.dtype(self.engine.get_tensor_dtype(source.name)).itemsize
-            array = cuda.memory[self.addresses[source.name]][:size].view(self.engine.get_tensor_dtype(source.name))
-            output = session.run(None, {source.name: array.reshape(shape)})[0]
+            feed = {}
+            for name, shape in shapes.items():
+                kind = np.dtype(self.engine.get_tensor_dtype(name))
+                size = int(np.prod(shape)) * kind.itemsize
+                feed[name] = cuda.memory[self.addresses[name]][:size].view(kind).reshape(shape)
+            output = session.run(None, feed)[0]
             cuda.memory[self.addresses[target.name]][: output.nbytes] = output.reshape(-1).view(np.uint8)
 
         cuda.recording.append(work) if cuda.recording is not None else work()

@@ -103,6 +103,60 @@ def write(folder, precision="fp32", num_samples=NUM_SAMPLES, batch=1):
     return folder
 
 
+def write_fused(folder, precision="fp32", num_samples=NUM_SAMPLES):
+    """The same model as `write` in one graph, picture and sound to map, and nothing else in the bundle."""
+    write(folder, precision, num_samples)
+    for name in ("image.onnx", "audio.onnx"):
+        (folder / name).unlink()
+    data = fused_graph(precision, num_samples)
+    (folder / "model.onnx").write_bytes(data)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest["files"] = {"model.onnx": {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}}
+    parts = manifest["parts"]
+    manifest["parts"] = {
+        "fused": {
+            "file": "model.onnx",
+            "precision": precision,
+            "inputs": [parts["image"]["input"], parts["audio"]["input"]],
+            "output": {"name": "similarity", "shape": [1, 14, 14]},
+        }
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return folder
+
+
+def fused_graph(precision, num_samples):
+    import onnx
+    from onnx import TensorProto, compose, helper, numpy_helper
+
+    graphs = [onnx.load_from_string(image_graph(precision, 1)), onnx.load_from_string(audio_graph(num_samples))]
+    image, audio = (
+        compose.add_prefix(graph, prefix, rename_inputs=False, rename_outputs=False).graph
+        for graph, prefix in zip(graphs, ("image/", "audio/"), strict=True)
+    )
+    shapes = {"cells": [1, 512, 196], "row": [1, 1, 512], "map": [1, 14, 14]}
+    nodes = [
+        helper.make_node("Reshape", ["image_embedding", "cells"], ["flat"]),
+        helper.make_node("Reshape", ["audio_embedding", "row"], ["sound"]),
+        helper.make_node("MatMul", ["sound", "flat"], ["cosines"]),
+        helper.make_node("Reshape", ["cosines", "map"], ["similarity"]),
+    ]
+    graph = helper.make_graph(
+        [*image.node, *audio.node, *nodes],
+        "seeded",
+        [*image.input, *audio.input],
+        [helper.make_tensor_value_info("similarity", TensorProto.FLOAT, [1, 14, 14])],
+        [
+            *image.initializer,
+            *audio.initializer,
+            *(numpy_helper.from_array(np.array(shape, np.int64), name) for name, shape in shapes.items()),
+        ],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(made, full_check=True)
+    return made.SerializeToString(deterministic=True)
+
+
 def image_graph(precision, batch):
     from onnx import TensorProto, helper
 

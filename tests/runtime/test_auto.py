@@ -7,6 +7,7 @@ import logging
 
 import numpy as np
 import pytest
+import seeded_bundle
 
 from lvs_runtime import backends
 from lvs_runtime.backends import auto, open_backend
@@ -39,9 +40,12 @@ class Scripted(GraphBackend):
         super().__init__(bundle, device, 1, "asked for")
         self.cost_ms, self.clock = cost_ms, clock
 
-    def _infer(self, part_name, array):
+    def _infer(self, part_name, *arrays):
         self.clock.now_ns += int(self.cost_ms * 1e6)
         return np.zeros(1, np.float32)
+
+    def _nodes_of_parts(self):
+        return dict.fromkeys(self._parts)
 
     def _release(self):
         pass
@@ -113,6 +117,15 @@ def test_takes_the_cheapest_and_closes_the_others(bundle, scripted):
     with pytest.raises(DeviceError, match="closed"):
         opened["cpu"].run("image", np.zeros((1, 224, 224, 3), np.uint8))
     assert "openvino 3.0 + 3.0 ms, cpu 10.0 + 10.0 ms (picture + sound, medians of 15" in backend.describe()["why"]
+
+
+def test_a_bundle_that_holds_only_the_fused_graph(scripted, tmp_path):
+    opened = scripted({"cpu": 10.0, "openvino": 3.0})
+    fused = Bundle.open(seeded_bundle.write_fused(tmp_path / "fused"))
+    assert open_backend(fused, "auto") is opened["openvino"]
+    assert "openvino 3.0 ms, cpu 10.0 ms (picture + sound" in opened["openvino"].describe()["why"]
+    assert auto.recall(fused, 1) is None  # of other threads
+    assert open_backend(fused, "auto").describe()["why"].split("measured ")[1] != "now"
 
 
 def test_what_does_not_open_is_listed_with_its_reason(bundle, scripted):

@@ -126,20 +126,30 @@ def test_bound_input_gives_what_a_plain_run_gives(backend):
     import onnxruntime
 
     for part, dtype in (("image", np.uint8), ("audio", np.float32)):
-        session, spec = backend._sessions[part], backend._parts[part].only_input
+        session, spec = backend._sessions[part], backend._parts[part].all_inputs
         bound = BoundGraph(onnxruntime, session, spec, "cpu")
         rng = np.random.default_rng(0)
-        arrays = [rng.integers(0, 200, spec.shape).astype(dtype) for _ in range(3)]
+        arrays = [rng.integers(0, 200, spec[0].shape).astype(dtype) for _ in range(3)]
         found = [bound.run(array) for array in arrays]
         for array, output in zip(arrays, found, strict=True):
             np.testing.assert_array_equal(output, backend.run(part, array))
+
+
+def test_bound_inputs_of_the_fused_graph(tmp_path):
+    import onnxruntime
+
+    backend = open_backend(Bundle.open(seeded_bundle.write_fused(tmp_path / "fused")), "cpu", threads=1)
+    bound = BoundGraph(onnxruntime, backend._sessions["fused"], backend._parts["fused"].all_inputs, "cpu")
+    for picture, sound in seeded_bundle.clips():
+        found = bound.run(picture[None], sound[None])
+        np.testing.assert_allclose(found[0], seeded_bundle.reference_map(picture, sound), atol=2e-6)
 
 
 def test_bound_inputs_of_many_lengths_are_not_all_kept(write_bundle, tmp_path):
     import onnxruntime
 
     backend = open_backend(Bundle.open(write_bundle(tmp_path / "b", num_samples="num_samples")), "cpu", threads=1)
-    bound = BoundGraph(onnxruntime, backend._sessions["audio"], backend._parts["audio"].only_input, "cpu")
+    bound = BoundGraph(onnxruntime, backend._sessions["audio"], backend._parts["audio"].all_inputs, "cpu")
     for length in (*range(8_000, 8_010), 8_000):
         array = np.full((1, length), 0.5, np.float32)
         np.testing.assert_array_equal(bound.run(array), backend.run("audio", array))

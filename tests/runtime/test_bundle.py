@@ -7,6 +7,7 @@ import json
 import os
 
 import pytest
+import seeded_bundle
 
 from lvs_runtime.bundle import MAX_MANIFEST_BYTES, Bundle, plain_name
 from lvs_runtime.errors import BundleError, LvsError
@@ -171,6 +172,27 @@ def test_manifests_that_are_refused(own_bundle, edit_manifest, case):
     edit_manifest(own_bundle, change)
     with pytest.raises(BundleError, match=message):
         Bundle.open(own_bundle)
+
+
+OF_THE_FUSED_GRAPH = {
+    "one input": (lambda m: m["parts"]["fused"]["inputs"].pop(), r"part fused has not two inputs"),
+    "order": (lambda m: m["parts"]["fused"]["inputs"].reverse(), r"part fused maps float32 \[1, 16000\]"),
+    "embedding": (
+        put([1, 512, 14, 14], "parts", "fused", "output", "shape"),
+        r"to \[1, 512, 14, 14\]; want .*1, 14, 14",
+    ),
+    "sound": (put([1, 100], "parts", "fused", "inputs", 1, "shape"), r"100 samples, less than a spectrogram frame"),
+}
+
+
+@pytest.mark.parametrize("case", OF_THE_FUSED_GRAPH)
+def test_manifests_of_the_fused_graph_alone_that_are_refused(tmp_path, edit_manifest, case):
+    folder = seeded_bundle.write_fused(tmp_path / "fused")
+    assert Bundle.open(folder).live_parts == ("fused",)
+    change, message = OF_THE_FUSED_GRAPH[case]
+    edit_manifest(folder, change)
+    with pytest.raises(BundleError, match=message):
+        Bundle.open(folder)
 
 
 def test_not_finite_threshold(own_bundle):

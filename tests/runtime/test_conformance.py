@@ -70,7 +70,8 @@ def device(request):
 def bundles(tmp_path_factory):
     folder = tmp_path_factory.mktemp("seeded")
     made = {precision: seeded.write(folder / precision, precision) for precision in TOLERANCES}
-    return {**made, "variable": seeded.write(folder / "variable", num_samples="num_samples")}
+    fused = {f"fused {name}": seeded.write_fused(folder / f"fused-{name}", name) for name in TOLERANCES}
+    return {**made, **fused, "variable": seeded.write(folder / "variable", num_samples="num_samples")}
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +105,43 @@ def test_golden_maps(device, bundles, precision):
     for found, wanted in zip(maps(localizer), golden, strict=True):
         assert np.abs(found - wanted).max() <= worst
         assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] >= correlation
+    localizer.close()
+
+
+@pytest.mark.parametrize("precision", TOLERANCES)
+def test_golden_maps_of_a_bundle_that_holds_only_the_fused_graph(device, bundles, precision):
+    if precision == "int8" and device in ("tensorrt", "rtx"):
+        pytest.skip(f"{device} takes no 8-bit graphs made for CPUs: export --fp16 for engines")
+    localizer = Localizer.from_bundle(bundles[f"fused {precision}"], device, threads=1)
+    golden = np.array(json.loads(seeded.GOLDEN.read_text(encoding="utf-8"))["maps"])
+    worst, correlation = TOLERANCES[precision]
+    for (picture, sound), wanted in zip(seeded.clips(), golden, strict=True):
+        result = localizer.localize(np.ascontiguousarray(picture[..., ::-1]), sound, 16_000)
+        assert np.abs(result.similarity_map - wanted).max() <= worst
+        assert np.corrcoef(result.similarity_map.ravel(), wanted.ravel())[0, 1] >= correlation
+        assert set(result.stages_ms) == {"pre", "fused", "post"}
+    with pytest.raises(BundleError, match=r"no part 'image', only fused; it was exported with --fused"):
+        localizer.embed_prepared(seeded.clips()[0][0][None])
+    with pytest.raises(BundleError, match=r"no part 'audio', only fused"):
+        localizer.embed_audio(seeded.clips()[0][1])
+    with pytest.raises(ConfigError, match="got 1 arrays, want image, waveform"):
+        localizer.backend.run("fused", seeded.clips()[0][0][None])
+    localizer.close()
+
+
+def test_nodes_of_what_runs_are_in_the_result(device, bundles):
+    localizer = Localizer.from_bundle(bundles["fp32"], device, threads=1)
+    picture, sound = seeded.clips()[0]
+    result = localizer.localize(picture, sound, 16_000)
+    told = localizer.backend.describe()["nodes"]
+    assert set(told) == {"image", "audio"}
+    if told["image"] is None:
+        assert result.nodes is None  # ONNX Runtime before 1.24 cannot tell
+        return
+    assert list(result.nodes) == list(told["image"])
+    assert sum(result.nodes.values()) == sum(sum(counts.values()) for counts in told.values())
+    assert min(sum(counts.values()) for counts in told.values()) >= 3  # a convolution, a norm, and what joins them
+    assert result.as_dict()["nodes"] == result.nodes
     localizer.close()
 
 

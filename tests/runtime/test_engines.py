@@ -119,6 +119,20 @@ def test_golden_maps_on_the_fake_gpu(fake, folder):
         localizer.embed_audio(np.zeros(16_000, np.float32))
 
 
+def test_the_fused_graph_on_the_fake_gpu(fake, tmp_path):
+    cuda, trt = fake()
+    localizer = Localizer.from_bundle(seeded.write_fused(tmp_path / "fused"), "tensorrt")
+    for _ in range(2):
+        for picture, sound in seeded.clips():
+            result = localizer.localize(np.ascontiguousarray(picture[..., ::-1]), sound, 16_000)
+            np.testing.assert_allclose(result.similarity_map, seeded.reference_map(picture, sound), atol=2e-6)
+    assert cuda.launches == 5
+    assert result.nodes == {"TensorRT NVIDIA Test": 3}
+    assert len(trt.built) == 1
+    localizer.close()
+    assert (cuda.memory, cuda.streams, cuda.graphs) == ({}, set(), {})
+
+
 def test_sound_of_any_length_on_the_fake_gpu(fake, tmp_path):
     cuda, _ = fake()
     backend = open_backend(Bundle.open(seeded.write(tmp_path / "v", num_samples="num_samples")), "tensorrt")
@@ -296,6 +310,12 @@ def test_rtx_builds_our_graphs(rtx, tmp_path, precision):
     for part in ("image", "audio"):
         plan, _ = engines.build(rtx, bundle, part, log)
         assert len(plan) > 10_000
+
+
+def test_rtx_builds_a_fused_graph_of_variable_length(rtx, tmp_path):
+    bundle = Bundle.open(seeded.write_fused(tmp_path / "bundle", num_samples="num_samples"))
+    plan, _ = engines.build(rtx, bundle, "fused", engines.logger(rtx))
+    assert len(plan) > 10_000
 
 
 def test_rtx_refuses_a_broken_graph(rtx, tmp_path):
