@@ -29,8 +29,8 @@ def is_native(precision: str, device: torch.device) -> bool:
         return True
     if device.type == "cuda":
         return precision == "fp16" or torch.cuda.is_bf16_supported(including_emulation=False)
-    ask = getattr(torch.cpu, "get_capabilities", dict)
-    return device.type == "cpu" and any(ask().get(name, False) for name in NATIVE[precision])
+    found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return device.type == "cpu" and any(found.get(name, False) for name in NATIVE[precision])
 
 
 def choose(asked: str, device: torch.device, world: World, before: str = "") -> str:

@@ -26,12 +26,14 @@ class BoxedClips:
     """Clips with boxes."""
 
     data: Path | None = None
-    """Root folder of pictures and sounds. `evaluate` without it: what the boxes alone are worth (the controls)."""
+    """Root folder of pictures and sounds, or of tar shards of them. `evaluate` without it: what the boxes alone are
+    worth (the controls)."""
     annotations: tuple[Path, ...]
     """VGG-SS json, IS3 json, folder of Flickr or SSL-TIE xml, or boxes drawn in VIA, CVAT, Label Studio (several files:
     several annotators, made one by --agree)."""
     layout: str = "auto"
-    """auto, lvs, ez_vsl, slavc, fnac, ssl_tie, ssl_tie_train, ssl_tie_flickr, acl, vssl_eval, is3, several_frames."""
+    """auto, lvs, ez_vsl, slavc, fnac, ssl_tie, ssl_tie_train, ssl_tie_flickr, acl, vssl_eval, is3, several_frames,
+    shards."""
     test: Path | None = None
     """List of ids (txt, csv, json); without one, every annotated clip."""
     negatives: Path | None = None

@@ -24,7 +24,7 @@ from lvs_runtime.image import to_network
 from lvs_runtime.spectrogram import fit_length
 
 from ..data.augment import Image, Waveform
-from ..data.decode import read_image, read_sound
+from ..data.decode import Slice, read_image, read_sound
 from ..data.ids import video_key
 from ..data.layouts import Clip
 from ..data.sounds import central
@@ -197,7 +197,7 @@ def _picture(clip: Clip) -> Image | DataError:
     return picture
 
 
-def _sound(path: Path, sample_rate: int) -> Waveform | DataError:
+def _sound(path: Path | Slice, sample_rate: int) -> Waveform | DataError:
     try:
         return read_sound(path, sample_rate).clip(-1, 1)
     except DataError as error:

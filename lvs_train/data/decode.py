@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -18,7 +19,29 @@ Image = npt.NDArray[np.uint8]
 Waveform = npt.NDArray[np.float32]
 
 
-def read_image(path: Path) -> Image:
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A file within a file: a member of a tar. Read like a path."""
+
+    path: Path
+    offset: int
+    size: int
+    name: str
+
+    def read_bytes(self) -> bytes:
+        """The member. Raises OSError, or DataError when the file ends before it does."""
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            data = file.read(self.size)
+        if len(data) != self.size:
+            raise DataError(f"{self}: ends early; is the shard whole?")
+        return data
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.name}"
+
+
+def read_image(path: Path | Slice) -> Image:
     """(H, W, 3) RGB uint8. Raises DataError when the file is not a picture."""
     try:
         data = path.read_bytes()
@@ -37,9 +60,15 @@ def decode_image(encoded: bytes, name: str) -> Image:
     return np.asarray(image[..., ::-1], np.uint8)
 
 
-def read_sound(path: Path, sample_rate: int) -> Waveform:
+def read_sound(path: Path | Slice, sample_rate: int) -> Waveform:
     """Mono float32 in [-1, 1] at `sample_rate`. Raises DataError when unreadable, empty or not finite."""
-    return decode_sound(path, str(path), sample_rate)
+    if isinstance(path, Path):
+        return decode_sound(path, str(path), sample_rate)
+    try:
+        encoded = BytesIO(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: not a readable sound ({error.strerror})") from error
+    return decode_sound(encoded, str(path), sample_rate)
 
 
 def decode_sound(source: Path | BytesIO, name: str, sample_rate: int) -> Waveform:

@@ -7,6 +7,7 @@
     acl                frames/ audio/ extend_frames/ extend_audio/
     several_frames     frames/<id>/125.jpg  audio/<id>.wav          (lvs-train prepare --at 3 5 7)
     vssl_eval          frames/ audio/ annotations.json             is3: images/ audio_wav/ IS3_annotation.json
+    shards             *.tar with <id>.jpg and <id>.wav            (lvs-train prepare --tar, webdataset)
 
 Ids may begin with `-`, suffixes may be in capitals. What a list names and the folder lacks is counted and named.
 """
@@ -21,10 +22,13 @@ from pathlib import Path
 
 from lvs_runtime.errors import DataError
 
+from .decode import Slice
 from .ids import VIDEO_SUFFIXES, clip_key
 from .lists import Entry
 from .material import IMAGE_SUFFIXES, SOUND_SUFFIXES
+from .shards import Member, Shards, is_sharded
 
+SHARDS = "shards"
 JPEG = frozenset({".jpg", ".jpeg"})
 PNG = frozenset({".png"})
 
@@ -76,8 +80,8 @@ class Clip:
     """A picture and a sound on disk."""
 
     id: str
-    image: Path
-    sound: Path
+    image: Path | Slice
+    sound: Path | Slice
     label: str | None = None
     visible: bool = True  # False: the sound's source is not in the picture
 
@@ -120,6 +124,8 @@ def read_clips(root: Path, layout: str = "auto", entries: Sequence[Entry] | None
 
     Raises `DataError` when the root is missing, looks like another layout, or holds not one of the clips.
     """
+    if layout == SHARDS or (layout == "auto" and is_sharded(Path(root))):
+        return _read_shards(Path(root), entries)
     chosen = _choose(Path(root), layout)
     images, sounds = _Index(Path(root), chosen, True), _Index(Path(root), chosen, False)
     wanted = [Entry(i) for i in sorted(images.ids() | sounds.ids())] if entries is None else list(entries)
@@ -145,12 +151,34 @@ def read_clips(root: Path, layout: str = "auto", entries: Sequence[Entry] | None
     return ClipFolder(Path(root), chosen.name, tuple(clips), len(wanted), missing)
 
 
+def _read_shards(root: Path, entries: Sequence[Entry] | None) -> ClipFolder:
+    if not is_sharded(root):
+        raise DataError(f"{root}: {_what_is_there(root) if root.is_dir() else 'no such folder'}; want *.tar")
+    shards = Shards(root)
+    wanted = shards.entries() if entries is None else list(entries)
+    clips, missing = list[Clip](), dict[str, str]()
+    for entry in wanted:
+        image, sound = shards.find(entry.id), shards.find(entry.audio_id or entry.id)
+        if image is None or sound is None:
+            missing[entry.id] = f"{entry.id if image is None else entry.audio_id} is in no shard"
+        else:
+            places = _slice(root, image, image.image), _slice(root, sound, sound.sound)
+            clips.append(Clip(entry.id, *places, entry.label or image.label, entry.visible))
+    if not clips:
+        raise DataError(f"{root}: not one of {len(wanted)} listed clips is among the {len(shards.members)} in its tars")
+    return ClipFolder(root, SHARDS, tuple(clips), len(wanted), missing)
+
+
+def _slice(root: Path, member: Member, place: tuple[int, int]) -> Slice:
+    return Slice(root / member.shard, *place, member.id)
+
+
 def _choose(root: Path, name: str) -> Layout:
     if not root.is_dir():
         raise DataError(f"{root}: no such folder")
     likely = recognise(root)
     if name != "auto" and name not in LAYOUTS:
-        raise DataError(f"layout {name!r} is unknown; possible: auto, {', '.join(LAYOUTS)}")
+        raise DataError(f"layout {name!r} is unknown; possible: auto, {', '.join(LAYOUTS)}, {SHARDS}")
     if name == "auto":
         if not likely:
             raise DataError(f"{root}: {_what_is_there(root)}; want one of {', '.join(LAYOUTS)}. {_hint(root)}")

@@ -2,16 +2,19 @@
 
 A few large files instead of 300,000 small ones: what network disks want. Webdataset itself reads shards from front to
 back and shuffles in a buffer; with the offsets of all members any clip is one read away, so that shards and files give
-the same clips in the same order for the same seed. `index.jsonl` beside the tars: one line a clip, `{"id", "shard",
-"image": [offset, bytes], "sound": [offset, bytes], "label"?}`. Without one the tars are scanned once and it is written.
+the same clips in the same order for the same seed. `index.jsonl` beside the tars: first the tars it was made from,
+`{"shards": {name: bytes}}`, then one line a clip, `{"id", "shard", "image": [offset, bytes], "sound": [offset, bytes],
+"label"?}`. Without one, or when the folder holds other tars by now, they are scanned and it is written.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -21,6 +24,7 @@ from lvs_runtime.errors import DataError
 
 from .augment import Image, Waveform
 from .decode import decode_image, decode_sound
+from .ids import clip_key
 from .lists import Entry
 from .material import IMAGE_SUFFIXES, SOUND_SUFFIXES
 
@@ -43,20 +47,35 @@ def is_sharded(root: Path) -> bool:
     return root.is_dir() and any(root.glob("*.tar"))
 
 
+class Shards:
+    """The members of a folder of shards by id, in any spelling of it."""
+
+    def __init__(self, root: Path) -> None:
+        self.members = {m.id: m for m in read_index(root)}
+        self._by_key = {clip_key(i): m for i, m in self.members.items()}
+
+    def find(self, clip: str) -> Member | None:
+        """None when no shard holds it."""
+        return self.members.get(clip) or self._by_key.get(clip_key(clip))
+
+    def entries(self) -> list[Entry]:
+        """All clips, in alphabetical order."""
+        return [Entry(i) for i in sorted(self.members)]
+
+
 class ShardStore:
     """Clips of a folder of shards, by id in alphabetical order, or in the order of `entries`."""
 
     def __init__(self, root: Path, entries: Sequence[Entry] | None = None) -> None:
-        members = {m.id: m for m in read_index(root)}
-        wanted = [Entry(i) for i in sorted(members)] if entries is None else entries
-        self.root = root
-        self.members = [members[e.id] for e in wanted if e.id in members]
-        self.missing = {e.id: "in no shard" for e in wanted if e.id not in members}
-        if not self.members:
-            raise DataError(f"clips {root}: not one of {len(wanted)} listed clips is in its {len(members)}")
-        labels = {e.id: e.label for e in wanted}
-        self.ids: Sequence[str] = [m.id for m in self.members]
-        self.labels: Sequence[str | None] = [labels[m.id] or m.label for m in self.members]
+        shards = Shards(root)
+        wanted = shards.entries() if entries is None else entries
+        found = [(e, m) for e in wanted if (m := shards.find(e.id)) is not None]
+        self.root, self.members = root, [m for _, m in found]
+        self.missing = {e.id: "in no shard" for e in wanted if shards.find(e.id) is None}
+        if not found:
+            raise DataError(f"clips {root}: not one of {len(wanted)} listed clips is in its {len(shards.members)}")
+        self.ids: Sequence[str] = [e.id for e, _ in found]
+        self.labels: Sequence[str | None] = [e.label or m.label for e, m in found]
         self._files: dict[str, int] = {}
 
     def image(self, index: int) -> Image:
@@ -96,8 +115,11 @@ def read_index(root: Path) -> list[Member]:
     path = root / INDEX
     if not path.is_file():
         return write_index(root)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    if not lines or lines[0] != _head(_shards(root)):
+        return write_index(root)
     members = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines[1:], start=2):
         try:
             row = json.loads(line)
             image, sound = ((int(row[k][0]), int(row[k][1])) for k in ("image", "sound"))
@@ -108,18 +130,36 @@ def read_index(root: Path) -> list[Member]:
 
 
 def write_index(root: Path) -> list[Member]:
-    """Scan the shards and write `index.jsonl` whole; a folder that cannot be written is scanned each time."""
-    members = [m for shard in sorted(root.glob("*.tar")) for m in _scan(shard)]
+    """Scan the shards and write `index.jsonl` whole; a folder that cannot be written is scanned each time.
+
+    Shards that come while others are scanned are not in it, and its first line says so to the next reader.
+    """
+    shards = _shards(root)
+    members = [m for name in shards for m in _scan(root / name)]
     if not members:
         raise DataError(f"{root}: its tar files hold no <id>.jpg beside <id>.wav")
     temporary = root / f".{INDEX}.{os.getpid()}.tmp"
-    lines = "".join(json.dumps(_row(m)) + "\n" for m in members)
+    lines = [_head(shards), *(json.dumps(_row(m)) for m in members)]
     try:
-        temporary.write_text(lines, encoding="utf-8")
+        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         temporary.replace(root / INDEX)
-    except PermissionError:
-        return members
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise DataError(f"{root / INDEX}: cannot be written ({error.strerror})") from error
     return members
+
+
+def _shards(root: Path) -> dict[str, int]:
+    """Names and sizes. One that goes while it is looked at does not count."""
+    found = {}
+    for path in sorted(root.glob("*.tar")):
+        with contextlib.suppress(FileNotFoundError):
+            found[path.name] = path.stat().st_size
+    return found
+
+
+def _head(shards: Mapping[str, int]) -> str:
+    return json.dumps({"shards": shards})
 
 
 def _row(member: Member) -> dict[str, Any]:
@@ -139,5 +179,5 @@ def _scan(shard: Path) -> Iterator[Member]:
                     kind[name.stem] = (item.offset_data, item.size)
     except (tarfile.TarError, OSError) as error:
         raise DataError(f"{shard}: not a readable tar ({error})") from error
-    for clip in images.keys() & sounds.keys():
+    for clip in sorted(images.keys() & sounds.keys()):
         yield Member(clip, shard.name, images[clip], sounds[clip])

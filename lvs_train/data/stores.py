@@ -77,7 +77,8 @@ class FolderStore:
     def version(self, index: int) -> str:
         """See ClipStore."""
         clip = self.clips[index]
-        return f"{clip.id} {clip.image.stat().st_size} {clip.sound.stat().st_size}"
+        sizes = (p.stat().st_size if isinstance(p, Path) else p.size for p in (clip.image, clip.sound))
+        return " ".join(map(str, (clip.id, *sizes)))
 
 
 def open_store(root: Path, layout: str = "auto", entries: Sequence[Entry] | None = None) -> ClipStore:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tarfile
 
 import numpy as np
 import pytest
@@ -75,6 +76,26 @@ def run(root, which, **options):
     folder = read_clips(root / "d", "lvs", [Entry(i, labels[i]) for i in targets])
     maps = make_maps(which, folder.clips, window_for(which))
     return maps, score(maps, targets, resamples=200, **options)
+
+
+def test_shards_score_as_folders_do(dataset):
+    """Bit for bit, the off-screen sounds of a list included."""
+    targets = load_targets(dataset / "boxes.json")
+    ids = list(targets)
+    with tarfile.open(dataset / "a.tar", "w") as tar:
+        for i in ids:
+            for kind, suffix in (("frames", "jpg"), ("audio", "wav")):
+                tar.add(dataset / "d" / kind / f"{i}.{suffix}", f"{i}.{suffix}")
+    (dataset / "s").mkdir()
+    (dataset / "a.tar").rename(dataset / "s" / "a.tar")
+    entries = [*map(Entry, ids), Entry(ids[0], audio_id=ids[1], visible=False)]
+    reports = []
+    for root in ("d", "s"):
+        folder = read_clips(dataset / root, "auto", entries)
+        maps = make_maps(model(), folder.clips, window_for(model()))
+        reports.append(score(maps, targets, resamples=20))
+    assert reports[0] == reports[1]
+    assert len(maps.clips) == 13
 
 
 def test_a_model_that_listens(dataset):

@@ -14,10 +14,12 @@ pytest.importorskip("torch", reason="pip install lvs[train]")
 from lvs_runtime.errors import ConfigError, DataError
 from lvs_runtime.spec import AudioSpec, ImageSpec
 from lvs_train.config import from_mapping
+from lvs_train.data.decode import read_sound
+from lvs_train.data.layouts import read_clips
 from lvs_train.data.leaks import LeakWarning
 from lvs_train.data.lists import read_list
 from lvs_train.data.pairs import ClipPairs, Mixture
-from lvs_train.data.shards import INDEX, ShardStore, write_index
+from lvs_train.data.shards import INDEX, ShardStore, read_index, write_index
 from lvs_train.data.stores import FolderStore, UnreadableWarning, unreadable
 from lvs_train.prepare import check_recipe_leaks, class_names
 
@@ -61,7 +63,7 @@ def test_files_and_shards_give_the_same_batches(folder, shards):
         assert np.array_equal(files.images, tars.images)
         assert np.array_equal(files.waveforms, tars.waveforms)
     assert (shards / INDEX).is_file()
-    assert json.loads((shards / INDEX).read_text().splitlines()[0])["shard"] == "clips-000000.tar"
+    assert json.loads((shards / INDEX).read_text().splitlines()[1])["shard"] == "clips-000000.tar"
 
 
 def test_every_clip_once_an_epoch_and_each_process_its_own(folder):
@@ -132,13 +134,47 @@ def test_damaged_shards(shards, tmp_path):
     with pytest.raises(DataError, match="not a readable tar"):
         write_index(tmp_path)
     (tmp_path / "a.tar").write_bytes((shards / "clips-000001.tar").read_bytes()[:1500])
-    (tmp_path / INDEX).write_text((shards / INDEX).read_text().replace("clips-000001.tar", "a.tar"))
+    rows = (shards / INDEX).read_text().splitlines()[1:]
+    head = json.dumps({"shards": {"a.tar": 1500}})
+    (tmp_path / INDEX).write_text("\n".join([head, *rows]).replace("clips-000001.tar", "a.tar"))
     store = ShardStore(tmp_path, _entries(["-id7"]))
     with pytest.raises(DataError, match="is the shard whole"):
         store.sound(0, 16000)
-    (tmp_path / INDEX).write_text('{"id": 1}')
-    with pytest.raises(DataError, match="line 1"):
+    with pytest.raises(DataError, match="ends early"):
+        read_sound(read_clips(tmp_path, entries=_entries(["-id7"])).clips[0].sound, 16000)
+    (tmp_path / INDEX).write_text(head + '\n{"id": 1}')
+    with pytest.raises(DataError, match="line 2"):
         ShardStore(tmp_path)
+
+
+def test_an_index_that_does_not_know_every_shard_is_made_again(shards, tmp_path):
+    """A reader may scan while another machine moves its shard in place: its index comes late, and lacks one."""
+    names = sorted(p.name for p in shards.glob("*.tar"))
+    for name in names[:-1]:
+        (tmp_path / name).write_bytes((shards / name).read_bytes())
+    early = write_index(tmp_path)
+    (tmp_path / names[-1]).write_bytes((shards / names[-1]).read_bytes())
+    assert len(read_index(tmp_path)) == 8 > len(early)
+    assert (tmp_path / INDEX).read_bytes() == (shards / INDEX).read_bytes()
+    (tmp_path / names[-1]).unlink()
+    assert read_index(tmp_path) == early
+    lines = (tmp_path / INDEX).read_text().splitlines()
+    (tmp_path / INDEX).write_text("\n".join(lines[1:]))  # as written before it had a first line
+    assert read_index(tmp_path) == early
+
+
+def test_any_spelling_finds_a_clip_in_shards(tmp_path, folder):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for kind, suffix in (("frames", "jpg"), ("audio", "wav")):
+            tar.add(folder / kind / f"-id1.{suffix}", f"abcdefghijk_000030.{suffix}")
+    entries = _entries(["abcdefghijk_30000_40000", "zbcdefghijk_000001"])
+    assert ShardStore(tmp_path, entries).ids == ["abcdefghijk_30000_40000"]
+    found = read_clips(tmp_path, entries=entries)
+    assert (found.layout, found.missing) == ("shards", {"zbcdefghijk_000001": "zbcdefghijk_000001 is in no shard"})
+    with pytest.raises(DataError, match="not one of 1 listed clips"):
+        read_clips(tmp_path, "shards", _entries(["other"]))
+    with pytest.raises(DataError, match=r"want \*\.tar"):
+        read_clips(folder, "shards")
 
 
 def _entries(ids):
