@@ -25,6 +25,8 @@ def fill(card: str, report: Report, float_report: Report | None = None) -> str:
         "scenes": lambda: scenes(report),
         "confidence": lambda: confidence(report),
         "swap": lambda: swap(report),
+        "shape": lambda: shape(report),
+        "sides": lambda: sides(report),
         "classes": lambda: classes(report),
         "collections": lambda: collections(report),
         "videos": lambda: videos(report),
@@ -100,6 +102,49 @@ def swap(report: Report) -> str:
             s = report[key]["swap"]
             rows.append([name, str(s["pairs"]), _interval(s["moves"]), "50", _interval(s["peak_follows"])])
     return _table(["two things in one picture", "pairs", "heat moves, %", "chance", "peak changes boxes, %"], rows)
+
+
+_CAUSES = {
+    "found": "**found**: IoU of 0.5 or more",
+    "peak_in_another_source": "peak in another thing that sounds",
+    "peak_elsewhere": "peak in a silent thing or the background",
+    "too_small": "peak right, thing too small for the cells",
+    "also_lit_elsewhere": "peak right, other places lit as well",
+    "beside": "peak right, heat on a part of the thing or beside it",
+}
+
+
+def shape(report: Report) -> str:
+    """Why maps miss, in shares of all things asked, and what a perfect map of the same cells would earn."""
+    shapes = [report[key]["map_shape"] for key in SCENES]
+    rows = [[text, *(f"{100 * s['causes'][name]:.1f}" for s in shapes)] for name, text in _CAUSES.items()]
+    rows.append(["a perfect map of 14 x 14 cells would find", *(f"{100 * s['ceiling_ciou']:.1f}" for s in shapes)])
+    for key, text in (
+        ("reached", "all things of a picture found (IIoU)"),
+        ("if_every_peak_in_its_box_counted", "- if a peak in its box were enough"),
+        ("ceiling_of_cells", "- by a perfect map"),
+    ):
+        rows.append([text, *(f"{100 * s['iiou'][key]:.1f}" if "iiou" in s else "" for s in shapes)])
+    table = _table(["% of things asked", *SCENES.values()], rows)
+    words = "; ".join(f"{name}: {s['n']} in {s['pictures']}" for name, s in zip(SCENES.values(), shapes, strict=True))
+    return f"{table}\n\nThings in pictures: {words}. `{shapes[0]['what']}`."
+
+
+def sides(report: Report) -> str:
+    """By size of the thing, over both kinds of free composites: peaks, maps, and what perfect maps would earn."""
+    parts: dict[tuple[float, float], list[Mapping[str, float]]] = {}
+    for key in ("free_one", "free_several"):
+        for row in report[key]["map_shape"]["by_side"]:
+            parts.setdefault((row["from"], row["to"]), []).append(row)
+    rows = []
+    for (low, high), found in sorted(parts.items()):
+        n = sum(r["n"] for r in found)
+        keys = ("peak_in_box", "ciou", "ceiling_ciou", "ceiling_mean_iou")
+        means = [sum(r[k] * r["n"] for r in found) / n for k in keys]
+        rows.append([f"{100 * low:.0f}-{100 * high:.0f}", f"{n:.0f}", *(f"{100 * m:.0f}" for m in means)])
+    head = ["side of the thing, % of the picture's", "n", "peak in box, %", "cIoU adaptive, %", "perfect map: cIoU, %",
+            "perfect map: mean IoU, %"]  # fmt: skip
+    return _table(head, rows)
 
 
 def confidence(report: Report) -> str:

@@ -25,7 +25,7 @@ class Finetune:
     """Only these clips; lines `id,label` make clips of one class no negatives of each other."""
     one_class: str = ""
     """All clips show this one thing, so none is a negative of another."""
-    steps: int = 120
+    steps: int = 60
     """More for more clips; each step sees 16 pairs."""
     seed: int = 0
     """Which pairs are drawn."""
@@ -40,23 +40,23 @@ def finetune(args: Finetune) -> int:
     from .checkpoint import load, save
     from .cli import pick_device
     from .data.lists import read_list
-    from .finetune import measure, plan, start_of
+    from .finetune import clips_of, measure, plan, start_of
     from .loop import Trainer
 
     if (args.out / "model.pt").exists():
         raise ConfigError(f"--out {args.out}: holds a run already; choose another folder")
     device, start = pick_device(args.device), start_of(args.ckpt)
     first = load(start)
-    folder = _clips(args)
     entries = read_list(args.list).entries if args.list else None
-    recipe, held = plan(folder, args.out, start, entries, args.one_class, args.steps, args.seed)
-    before = measure(first, folder, held, recipe, str(device))
+    clips = clips_of(args.clips, args.out, first, entries, print)
+    recipe, held = plan(clips, args.out, start, args.one_class, args.steps, args.seed)
+    before = measure(first, clips.folder, held, recipe, str(device))
     path = Trainer(recipe, args.out, device, resume=False).run()
     result = load(path)
     # Boxes and confidence were fitted on real material; clips without boxes cannot do better.
     result.thresholds = dict(first.thresholds)
     result.meta["calibrated"] = f"before fine-tuning ({start.name})"
-    after = measure(result, folder, held, recipe, str(device))
+    after = measure(result, clips.folder, held, recipe, str(device))
     result.meta["finetune"] = {"held_out": [e.id for e in held], "before": vars(before), "after": vars(after)}
     result.model.cpu()
     for name in ("model.pt", "model.safetensors"):
@@ -64,15 +64,3 @@ def finetune(args: Finetune) -> int:
     print("\n".join(before.lines(after)))
     print(f"{path}\nnext: lvs-export --ckpt {path}")
     return 0
-
-
-def _clips(args: Finetune) -> Path:
-    from .data.prepare_all import parse_shard, prepare_all
-    from .finetune import holds_videos
-
-    if not holds_videos(args.clips):
-        return args.clips
-    folder = args.out / "clips"
-    report = prepare_all(args.clips, folder, (5.0,), parse_shard("1/1"), 1, None)
-    print(f"{report.done_now} clips from videos in {folder}, {len(report.failed)} failed")
-    return folder

@@ -33,8 +33,10 @@ class Prepare:
     """Times of the frames in seconds, by the 25 fps rule: 5 is picture 125. Several make frames/<id>/125.jpg."""
     shard: str = "1/1"
     """I/N: the I-th of N parts, for arrays of machines that share a disk."""
-    workers: int = 1
-    """Processes that decode."""
+    workers: int | None = None
+    """Videos at once: local processes (default: 1), or tasks of Ray (default: as many as its CPUs)."""
+    engine: str = "local"
+    """local (processes of this machine), ray (its cluster, or one for this job) or ray://HOST:PORT."""
     tar: int = 0
     """Pack so many clips into a tar (webdataset: <id>.jpg, <id>.wav) instead of single files; 0: files."""
     debug: bool = False
@@ -85,7 +87,15 @@ def prepare(args: Prepare) -> int:
 
     listed = read_list(args.list).ids if args.list else None
     report = prepare_all(
-        args.videos, args.out, args.at, parse_shard(args.shard), args.workers, listed, _Progress(), args.tar
+        args.videos,
+        args.out,
+        args.at,
+        parse_shard(args.shard),
+        args.workers,
+        listed,
+        _Progress(),
+        args.tar,
+        args.engine,
     )
     print(f"{report.done_now} prepared, {report.done_before} were there, {len(report.failed)} failed")
     for name, ids in (("failed", list(report.failed)), ("missing (listed, no video)", report.missing)):

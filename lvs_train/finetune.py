@@ -2,13 +2,13 @@
 
 Kept from forgetting by: the stem and two layers of both trunks and all BatchNorm statistics stay as they are, a part of
 every batch comes from the drawn world, few steps at a low rate, and the averaged weights are the result. A tenth of the
-clips (by a hash of their ids) is never trained on; it is measured before and after, and so is the drawn world.
+videos (by a hash of their names) is never trained on; it is measured before and after, and so is the drawn world.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +17,12 @@ import numpy as np
 from lvs_runtime import drawn
 from lvs_runtime.errors import ConfigError, DataError
 
+from .calibrate import AUDIBLE_ON_DBFS
 from .checkpoint import Checkpoint
 from .config import Recipe, as_mapping, from_mapping, load_recipe, override
-from .data.ids import VIDEO_SUFFIXES
+from .data.ids import VIDEO_SUFFIXES, video_key
 from .data.lists import Entry
+from .data.moments import write_moments
 from .data.pairs import ClipPairs, noise_or_silence
 from .data.stores import open_store
 from .embed import Embedders, of_model
@@ -38,19 +40,23 @@ MEASURE_SEED = 8_000_000
 class Figures:
     """How a model does on the held-out clips and on the drawn world; shares and AUROCs are 0...1."""
 
-    clips: int
-    own_against_other_clips: float  # AUROC of the map's maximum; NaN when all clips are of one class
+    clips: int  # held-out moments
+    own_against_other_clips: float  # AUROC of the map's maximum; NaN (and not printed) when all are of one class
     own_against_other_sounds: float  # drawn sounds, noise and silence
     drawn_peak_in_box: float
 
     def lines(self, after: Figures) -> list[str]:
         """A table of before and after."""
         rows = [
-            (f"own sound against other held-out clips' (AUROC, n {self.clips})", "own_against_other_clips"),
+            (f"own sound against other held-out videos' (AUROC, n {self.clips})", "own_against_other_clips"),
             (f"own sound against foreign sounds (AUROC, n {self.clips})", "own_against_other_sounds"),
             (f"drawn world, peak in the sounding thing (n {DRAWN})", "drawn_peak_in_box"),
         ]
-        return [f"{text:<60} {getattr(self, name):.3f} -> {getattr(after, name):.3f}" for text, name in rows]
+        return [
+            f"{text:<60} {getattr(self, name):.3f} -> {getattr(after, name):.3f}"
+            for text, name in rows
+            if np.isfinite(getattr(self, name))
+        ]
 
 
 def start_of(path: Path | None) -> Path:
@@ -67,33 +73,59 @@ def holds_videos(folder: Path) -> bool:
     return folder.is_dir() and any(p.suffix.lower() in VIDEO_SUFFIXES for p in folder.iterdir())
 
 
-def split(ids: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(trained, held out): a tenth by a hash of the id, two at least. Raises DataError for fewer than eight clips."""
-    if len(ids) < FEWEST:
-        raise DataError(f"finetune: {len(ids)} clips; want at least {FEWEST}, and some dozens to see an effect")
-    order = sorted(ids, key=lambda i: hashlib.sha256(i.encode()).digest())
-    number = max(2, round(HELD_OUT * len(ids)))
-    return sorted(order[number:]), sorted(order[:number])
+def split(video_of: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """(trained, held out) ids: a tenth of the videos by a hash of their names, two at least, with all their moments.
+
+    Raises DataError for fewer than eight videos.
+    """
+    videos = sorted(set(video_of.values()), key=lambda v: hashlib.sha256(v.encode()).digest())
+    if len(videos) < FEWEST:
+        raise DataError(f"finetune: {len(videos)} clips; want at least {FEWEST}, and some dozens to see an effect")
+    held = set(videos[: max(2, round(HELD_OUT * len(videos)))])
+    return sorted(i for i, v in video_of.items() if v not in held), sorted(i for i, v in video_of.items() if v in held)
 
 
-def plan(
-    folder: Path, out: Path, start: Path, entries: Sequence[Entry] | None, one_class: str, steps: int, seed: int
-) -> tuple[Recipe, list[Entry]]:
+def plan(clips: Clips, out: Path, start: Path, one_class: str, steps: int, seed: int) -> tuple[Recipe, list[Entry]]:
     """The recipe (its list of clips is written into `out`) and the held-out entries."""
-    store = open_store(folder, "auto", entries)
-    labels = dict(zip(store.ids, store.labels, strict=True))
-    trained, held = split(list(store.ids))
-    labelled = entries is not None and all(labels.values()) and not one_class
+    labels = clips.labels
+    trained, held = split(clips.video_of)
+    labelled = not one_class and (all(labels.values()) or clips.video_of != {i: i for i in clips.video_of})
+    names = {i: labels[i] if all(labels.values()) else clips.video_of[i] for i in labels}
     out.mkdir(parents=True, exist_ok=True)
     listing = out / "trained.csv"
-    listing.write_text("".join(f'{i},"{labels[i]}"\n' if labelled else f"{i}\n" for i in trained), encoding="utf-8")
+    listing.write_text("".join(f'{i},"{names[i]}"\n' if labelled else f"{i}\n" for i in trained), encoding="utf-8")
     values = as_mapping(load_recipe(RECIPE))
     values["data"] |= {
-        "clips": [str(folder)], "clip_list": str(listing), "labels": labelled, "one_class": one_class,
+        "clips": [str(clips.folder)], "clip_list": str(listing), "labels": labelled, "one_class": one_class,
     }  # fmt: skip
     values["init"] |= {"checkpoint": str(start)}
     values = override(values, [f"seed={seed}", f"stages.0.steps={steps}"])
-    return from_mapping(values, "finetune"), [Entry(i, label=labels[i]) for i in held]
+    return from_mapping(values, "finetune"), [Entry(i, label=names[i]) for i in held]
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Pictures with their sounds: the folder, which video each id is a moment of, and its class where one is known."""
+
+    folder: Path
+    video_of: Mapping[str, str]
+    labels: Mapping[str, str | None]
+
+
+def clips_of(
+    source: Path, out: Path, checkpoint: Checkpoint, listed: Sequence[Entry] | None, say: Callable[[str], None]
+) -> Clips:
+    """The clips of a folder; of a folder of videos, moments of them, written to `out`/clips."""
+    if not holds_videos(source):
+        store = open_store(source, "auto", listed)
+        return Clips(source, {i: video_key(i) for i in store.ids}, dict(zip(store.ids, store.labels, strict=True)))
+    quiet = checkpoint.thresholds.get("audible_on_dbfs", AUDIBLE_ON_DBFS)
+    video_of = write_moments(source, out / "clips", checkpoint.audio.sample_rate, quiet, say)
+    label_of: dict[str, str | None] = {e.id: e.label for e in listed or ()}
+    if listed:
+        video_of = {i: v for i, v in video_of.items() if v in label_of}
+    say(f"{len(video_of)} moments of {len(set(video_of.values()))} videos in {out / 'clips'}")
+    return Clips(out / "clips", video_of, {i: label_of.get(v) for i, v in video_of.items()})
 
 
 def measure(checkpoint: Checkpoint, folder: Path, held: Sequence[Entry], recipe: Recipe, device: str) -> Figures:

@@ -34,6 +34,7 @@ class RunFolder:
 
     def __init__(self, out: Path, recipe: Recipe, done: tuple[int, int]) -> None:
         self.out, self.stages = out, [s.name for s in recipe.stages]
+        self.before = {s.name: sum(x.steps for x in recipe.stages[:i]) for i, s in enumerate(recipe.stages)}
         self.metrics: TextIO | None = None
         self.board: Any = None
         try:
@@ -47,7 +48,8 @@ class RunFolder:
         if importlib.util.find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self.board = SummaryWriter(str(out / "tensorboard"))
+            last = sum(s.steps for s in recipe.stages[: done[0]]) + done[1]  # later steps of a killed run come again
+            self.board = SummaryWriter(str(out / "tensorboard"), purge_step=last or None)
 
     def log(self, stage: str, step: int, figures: dict[str, float]) -> None:
         """One line of metrics.jsonl, and TensorBoard's scalars."""
@@ -60,7 +62,7 @@ class RunFolder:
             raise self._refused("metrics.jsonl", error) from error
         if self.board is not None:
             for key, value in figures.items():
-                self.board.add_scalar(f"{stage}/{key}", value, step)
+                self.board.add_scalar(f"{stage}/{key}", value, self.before[stage] + step)
 
     def samples(self, stage: str, step: int, images: npt.NDArray[np.uint8], maps: npt.NDArray[np.float32]) -> None:
         """Pictures over their maps with their own sounds, as samples/<stage>-<step>.png."""

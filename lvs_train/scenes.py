@@ -23,6 +23,7 @@ from lvs_runtime.metrics.interactive import iiou
 from .data.augment import Image, Waveform
 from .embed import Embedders
 from .evaluate import auroc, similarity
+from .map_shape import map_shape
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -124,6 +125,7 @@ def evaluate_scenes(embed: Embedders, scenes: Iterable[Scene], noises: Sequence[
         "auroc_silence": auroc(maxima, [a.maximum for a in controls["silence"]]),
         "auroc_noise": auroc(maxima, noisy),
         "per_class": per_class(own),
+        "map_shape": map_shape(asked, embed.name),
     }
     swap = swapped(asked)
     return report | ({"swap": swap} if swap else {})

@@ -19,7 +19,7 @@ from lvs_runtime.gate import level_dbfs
 
 from .data.augment import Image, Waveform
 from .data.composite import squash
-from .data.videos import import_av
+from .data.moments import decode_moments
 from .embed import Embedders
 from .evaluate import auroc, similarity
 
@@ -40,14 +40,7 @@ def read_moments(
     path: Path, classes: Sequence[str], sample_rate: int, window_s: float, every_s: float = 0.5, most: int = 16
 ) -> Moments:
     """Decode a clip: a picture each `every_s` seconds, at most `most`. Raises DataError without picture or sound."""
-    av = import_av()
-    try:
-        with av.open(str(path), options={"protocol_whitelist": "file,crypto,data"}) as container:
-            if not container.streams.video or not container.streams.audio:
-                raise DataError(f"{path.name}: needs both a picture and a sound stream")
-            images, times, sound = _decode(av, container, sample_rate, every_s)
-    except av.error.FFmpegError as error:
-        raise DataError(f"{path.name}: cannot be decoded ({error.strerror})") from error
+    images, times, sound = decode_moments(path, sample_rate, every_s)
     chosen = range(len(images))[:: max(1, len(images) // most)][:most]
     length = round(window_s * sample_rate)
     padded = np.pad(sound, length // 2)
@@ -56,25 +49,6 @@ def read_moments(
     if not kept:
         raise DataError(f"{path.name}: no moment has both a picture and {window_s:g} s of sound")
     return Moments(path.name, tuple(classes), [i for i, _ in kept], [w for _, w in kept])
-
-
-def _decode(av: Any, container: Any, sample_rate: int, every_s: float) -> tuple[list[Image], list[float], Waveform]:
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate)
-    images: list[Image] = []
-    times: list[float] = []
-    parts: list[Waveform] = []
-    sound_start: float | None = None
-    for frame in container.decode(container.streams.video[0], container.streams.audio[0]):
-        if isinstance(frame, av.VideoFrame):
-            at = float(frame.time or 0.0)
-            if not times or at >= times[-1] + every_s - 1e-3:
-                images.append(frame.to_ndarray(format="rgb24"))
-                times.append(at)
-        else:
-            sound_start = float(frame.time or 0.0) if sound_start is None else sound_start
-            parts += [out.to_ndarray().reshape(-1) for out in resampler.resample(frame)]
-    sound = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-    return images, [t - (sound_start or 0.0) for t in times], sound.astype(np.float32)
 
 
 def evaluate_videos(embed: Embedders, clips: Sequence[Moments], alike: Sequence[Sequence[str]] = ()) -> dict[str, Any]:

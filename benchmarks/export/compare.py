@@ -28,15 +28,16 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 import naive
+import sums16
 
 from lvs_export import material, verify
+from lvs_export.bundle import write_bundle
 from lvs_export.export import export_bundle
 from lvs_export.gate import Precision
 from lvs_export.graphs import reference_graph
 from lvs_export.maps import compare, similarity
 from lvs_export.material import Clip
 from lvs_export.options import ExportOptions
-from lvs_export.session import GraphSession
 from lvs_runtime.backends import open_backend
 from lvs_runtime.bench.machine import commit, load_1min, machine, software
 from lvs_runtime.bench.percentiles import nearest_rank
@@ -71,20 +72,19 @@ def candidates(checkpoint: Checkpoint, folder: Path, clip: Clip) -> tuple[dict[s
     absent: dict[str, str] = {}
     for name in PRECISIONS:
         bundle = Bundle.open(folder / name)
+        fused = fused_only(folder / name, folder / f"{name}-fused")
         for device in ("cpu", "openvino"):
             label = f"{'onnxruntime' if device == 'cpu' else device} {name}"
             try:
-                backend = open_backend(bundle, device, threads=1)
+                backend, whole = open_backend(bundle, device, threads=1), open_backend(fused, device, threads=1)
             except DeviceError as error:
                 absent[label] = str(error)
                 continue
             calls[label] = {
                 "image": partial(backend.run, "image", clip.image),
                 "audio": partial(backend.run, "audio", clip.waveform),
+                "fused": partial(whole.run, "fused", clip.image, clip.waveform),
             }
-        files = {part.file: (folder / name / part.file).read_bytes() for part in bundle.manifest.parts.values()}
-        fused = GraphSession(files.pop("model.onnx"), files, threads=1)
-        calls[f"onnxruntime {name}"]["fused"] = partial(fused.run, image=clip.image, waveform=clip.waveform)
     graph = reference_graph(checkpoint.model, checkpoint.image, checkpoint.audio)
     image, waveform = torch.from_numpy(clip.image), torch.from_numpy(clip.waveform)
     calls["torch eager"] = torch_calls(graph, image, waveform)
@@ -105,6 +105,15 @@ def candidates(checkpoint: Checkpoint, folder: Path, clip: Clip) -> tuple[dict[s
     pixels = graph.image.normalize(image).numpy()  # type: ignore[operator]
     calls["naive export"] = {"fused": lambda: session.run(None, {"image": pixels, "waveform": clip.waveform})}
     return calls, absent
+
+
+def fused_only(source: Path, target: Path) -> Bundle:
+    """What `lvs-export --fused` writes, from a bundle of all three graphs: the weights go into the fused one."""
+    manifest = json.loads((source / "manifest.json").read_bytes())
+    manifest["parts"] = {"fused": {**manifest["parts"]["fused"], "external": []}}
+    model = onnx.load(str(source / "model.onnx"))
+    write_bundle(target, {"model.onnx": model.SerializeToString(deterministic=True)}, manifest)
+    return Bundle.open(target)
 
 
 def torch_calls(
@@ -206,6 +215,7 @@ def main() -> None:
         calls, absent = candidates(checkpoint, folder, clips[0])
         times = measure(calls, args.rounds)
         parity = judge(checkpoint, folder, clips)
+        sums = sums16.measure(Bundle.open(folder / "int8"), Bundle.open(folder / "fp32"), clips)
     facts = {
         "schema": "lvs-bench/1",
         "topic": "export",
@@ -221,6 +231,7 @@ def main() -> None:
         "times": times,
         "ratios_of_cpu_time": ratios(times),
         "parity": parity,
+        "sums_of_16_bits": sums,
         "absent": absent,
         "notes": ["shared machine: compare cpu_p50_ms (time computed) and ratios, not wall times"],
     }  # fmt: skip

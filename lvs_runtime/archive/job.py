@@ -15,7 +15,7 @@ from ..errors import ConfigError
 from . import tables
 from .engine import Engine, WorkerDied, cores, map_items, parse_engine
 from .results import WORKER, FileResult, PartSummary
-from .settings import SEGMENT_S, Settings, bundle_hash
+from .settings import HEAR_EVERY_S, SEGMENT_S, Settings, bundle_hash
 from .sources import Source, find_sources, is_url
 from .store import claim
 from .work import Item, Outcome, finish, in_worker, open_localizer, process, write_row
@@ -33,6 +33,7 @@ def localize_files(
     engine: str = "local",
     workers: int | None = None,
     audio_seconds: float | None = None,
+    audio_hop: float | None = None,
     align: str = "centre",
     segment_s: float = SEGMENT_S,
     remake: bool = False,
@@ -43,7 +44,9 @@ def localize_files(
     what is there already is not made again. None: rows stay in memory (`FileResult.table()`). `engine`: "local",
     "ray", "ray://HOST:PORT". `workers`: processes, default one a core; 0: in this process. `audio_seconds`: length of
     the audio window, default the bundle's live window; `align` "centre" puts the picture in its middle, "end" at its
-    end as in a live session. `remake`: make anew what was made with other settings.
+    end as in a live session. `audio_hop`: one window for each stretch of so many seconds, for all pictures in it;
+    default 0 (each its own), but 0.25 where `every_s` is smaller than that. `remake`: make anew what was made with
+    other settings.
 
     Raises `ConfigError`, `BundleError`, `DeviceError` before the first recording is touched.
     """
@@ -54,6 +57,7 @@ def localize_files(
         bundle=None if bundle is None else os.fspath(bundle),
         device=device,
         audio_seconds=audio_seconds,
+        audio_hop=audio_hop,
         align=align,
         segment_s=segment_s,
     )
@@ -66,12 +70,14 @@ def localize_files(
 
 
 def make_settings(
-    *, out: str | None, every_s: float, bundle: str | None, device: str, audio_seconds: float | None, align: str,
-    segment_s: float = SEGMENT_S,
+    *, out: str | None, every_s: float, bundle: str | None, device: str, audio_seconds: float | None,
+    audio_hop: float | None = None, align: str = "centre", segment_s: float = SEGMENT_S,
 ) -> Settings:  # fmt: skip
     """Check everything that can be checked without touching a recording."""
     tables.import_pyarrow()
     opened = Bundle.open(bundle)
+    window_s = opened.live_seconds if audio_seconds is None else audio_seconds
+    shared_s = HEAR_EVERY_S if every_s < HEAR_EVERY_S else 0.0
     return Settings(
         out="" if out is None else _absolute(out),
         bundle=None if bundle is None else str(Path(bundle).absolute()),
@@ -79,7 +85,8 @@ def make_settings(
         bundle_name=opened.name,
         device=device,
         every_s=every_s,
-        window_s=opened.live_seconds if audio_seconds is None else audio_seconds,
+        window_s=window_s,
+        hop_s=min(shared_s, window_s) if audio_hop is None else audio_hop,
         align=align,
         segment_s=segment_s,
     )

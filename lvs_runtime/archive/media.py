@@ -140,10 +140,10 @@ class SegmentReader:
         self._start_s = (container.start_time or 0) / 1e6
         if self._first:
             begin_s = self._first * self._settings.every_s
-            seek_for(container, self._video, self._start_s, begin_s, self._settings.window_s + _LEAD_S)
+            seek_for(container, self._video, self._start_s, begin_s, self._settings.lead_s + _LEAD_S)
         self._packets = container.demux(self._video, self._audio)
         self._sound = Decoded(self._av, self._audio, self._start_s)
-        self._track = Track(self._more_sound, self._settings.window_s + 1.0)
+        self._track = Track(self._more_sound, self._settings.lead_s + 1.0)
         self._picker: Picker | None = None
 
     def _sights(self, container: Any) -> Iterator[Sight]:

@@ -20,7 +20,7 @@ from . import tables
 from .analyse import Ears, Rows, batches
 from .media import Look, SegmentReader
 from .results import FileResult
-from .settings import Settings
+from .settings import HEAR_EVERY_S, Settings
 from .sources import Source, find_sources, is_url
 from .work import open_localizer
 
@@ -115,7 +115,8 @@ def _draw(chosen: _Chosen, settings: Settings, video: Path) -> bytes:
     from ..view.jpeg import JpegEncoder
     from ..view.overlay import Overlay
 
-    dense = replace(settings, every_s=_EVERY_S, segment_s=3600.0)
+    hop_s = settings.hop_s or min(HEAR_EVERY_S, settings.window_s)
+    dense = replace(settings, every_s=_EVERY_S, segment_s=3600.0, hop_s=hop_s)
     localizer = open_localizer(settings)
     sink = Mp4Sink(str(video))
     sink.open(SessionInfo(source=chosen.result.path, sample_rate=SAMPLE_RATE, is_live=False))

@@ -49,7 +49,13 @@ class Picker:
     _sent: set[int] = field(default_factory=set)  # stamps handed to the decoder that are or may become wanted
     _decoded: dict[int, Any] = field(default_factory=dict)
     _newest_dts: int | None = None
+    _tick_s: float = field(init=False)  # of the stream's stamps; fractions would cost as much as all else in here
+    _picture_ticks: float = field(init=False)  # nominal length of one picture
     _before: int | None = None  # largest stamp <= t among packets that were handed on already
+
+    def __post_init__(self) -> None:
+        self._tick_s = float(self.stream.time_base)
+        self._picture_ticks = 1 / float(self.stream.average_rate or 25) / self._tick_s
 
     def sights(self, packets: Iterable[Any]) -> Iterator[Sight]:
         """Wanted pictures from the stream's packets."""
@@ -72,12 +78,12 @@ class Picker:
         yield from self._ready()
         self.missed += len(self._chosen)
 
-    def _seconds(self, pts: int) -> float:
-        return float(pts * self.stream.time_base) - self.start_s
+    def _seconds(self, pts: float) -> float:
+        return pts * self._tick_s - self.start_s
 
     def _limit(self, k: int) -> int:
         """The largest stamp <= t_k, in the stream's own units."""
-        return int((k * self.every_s + self.start_s) / float(self.stream.time_base) + 1e-6)
+        return int((k * self.every_s + self.start_s) / self._tick_s + 1e-6)
 
     def _add(self, packet: Any) -> None:
         self._waiting.append(packet)
@@ -88,8 +94,7 @@ class Picker:
             )
         if packet.dts is not None:
             self._newest_dts = packet.dts if self._newest_dts is None else max(self._newest_dts, packet.dts)
-        length = packet.duration or (1 / (self.stream.average_rate or 25)) / self.stream.time_base
-        self.end_s = max(self.end_s, self._seconds(packet.pts) + float(length * self.stream.time_base))
+        self.end_s = max(self.end_s, self._seconds(packet.pts + (packet.duration or self._picture_ticks)))
 
     def _passed(self, k: int) -> bool:
         return self._newest_dts is not None and self._newest_dts > self._limit(k)

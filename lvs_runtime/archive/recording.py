@@ -69,7 +69,7 @@ class RecordingReader:
         self._source, self._settings, self._prepare = source, settings, prepare
         self._beat, self._keep_frames = beat, keep_frames
         self.reading = Reading(Facts())
-        self._track = Track(lambda: False, settings.window_s + 10.0)
+        self._track = Track(lambda: False, settings.lead_s + 10.0)
         self._resampler: StreamResampler | None = None
         self._run_start_s, self._run_made = 0.0, 0
         self._bad = 0

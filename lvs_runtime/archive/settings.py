@@ -14,9 +14,9 @@ from ..capture.demux import SAMPLE_RATE
 from ..errors import ConfigError
 
 ALIGNS = ("centre", "end")
-HEAR_EVERY_S = 0.25  # rows closer together than this share audio windows of this spacing
+HEAR_EVERY_S = 0.25  # rows closer together than this share audio windows, one for each stretch of this length
 SEGMENT_S = 300.0
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,8 @@ class Settings:
     decode_threads: int = 1
     every_s: float = 0.5
     window_s: float = 1.0  # audio window
-    align: str = "centre"  # the picture lies in the middle of its window, or at its end as in a live session
+    hop_s: float = 0.0  # all pictures of a stretch of this length share one window; 0: each picture has its own
+    align: str = "centre"  # the picture (or its stretch) lies in the middle of the window, or after it as when live
     segment_s: float = SEGMENT_S
     provider: str = ""  # what the driver's own device is, for the record
 
@@ -41,6 +42,11 @@ class Settings:
             raise ConfigError(f"--every {self.every_s}: want 0.01 to 3600 seconds between two analysed pictures")
         if not 0.1 <= self.window_s <= 10:
             raise ConfigError(f"--audio-seconds {self.window_s}: want 0.1 to 10 seconds")
+        if not 0 <= self.hop_s <= self.window_s:
+            raise ConfigError(
+                f"--audio-hop {self.hop_s}: want 0 (each picture its own window) to the window's {self.window_s} s; "
+                f"with longer steps some sound would never be heard"
+            )
         if self.align not in ALIGNS:
             raise ConfigError(f"--align {self.align}: unknown; possible: {', '.join(ALIGNS)}")
         if self.segment_s < 2 * self.every_s:
@@ -48,7 +54,7 @@ class Settings:
 
     def of_rows(self) -> dict[str, Any]:
         """What the values in a row depend on (not where, nor by how many workers they are made)."""
-        names = ("bundle_sha256", "every_s", "window_s", "align", "segment_s")
+        names = ("bundle_sha256", "every_s", "window_s", "hop_s", "align", "segment_s")
         return {"schema": SCHEMA, **{name: getattr(self, name) for name in names}}
 
     @property
@@ -62,10 +68,20 @@ class Settings:
         """Grid places in a segment."""
         return max(1, math.floor(self.segment_s / self.every_s))
 
+    @property
+    def lead_s(self) -> float:
+        """How long before a picture its window begins at most."""
+        return self.window_s + self.hop_s
+
     def window(self, t_s: float) -> tuple[int, int]:
-        """First and end sample of the audio window for time `t_s`, counted from the recording's start."""
-        if self.every_s < HEAR_EVERY_S:
-            t_s = round(t_s / HEAR_EVERY_S) * HEAR_EVERY_S
+        """First and end sample of the audio window for time `t_s`, counted from the recording's start.
+
+        Of a picture's own window the picture is the middle or the end; of one that is shared, the middle or the begin
+        of the stretch in which the picture lies.
+        """
+        if self.hop_s:
+            stretch = math.floor(t_s / self.hop_s + 1e-6)
+            t_s = self.hop_s * (stretch + (0.5 if self.align == "centre" else 0.0))
         length = round(self.window_s * SAMPLE_RATE)
         end = round(t_s * SAMPLE_RATE) + (length // 2 if self.align == "centre" else 0)
         return end - length, end

@@ -12,7 +12,8 @@ from ..capture.demux import SAMPLE_RATE
 from ..capture.mono import MonoMix
 
 Floats = npt.NDArray[np.float32]
-_JOINED_S = 0.1  # stamps that wander by less than this are one continuous sound
+_BLOCK = SAMPLE_RATE // 5  # samples that are mixed at once
+_JOINED = SAMPLE_RATE // 10  # stamps that wander by fewer samples than this are one continuous sound
 _MAX_GAP_S = 60.0  # of silence put in for a hole; beyond, the track starts anew there
 
 
@@ -23,10 +24,15 @@ class Decoded:
         self._av, self._stream, self._start_s = av, stream, start_s
         self._resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE)
         self._mix = MonoMix()
+        self._joined: list[Floats] = []  # (channels, n) each, one behind the other
+        self._start = self._end = 0  # positions of what is joined
         self.damaged = 0  # packets that could not be decoded
 
     def blocks(self, packet: Any | None) -> Iterator[tuple[int, Floats]]:
-        """What one packet holds; None at the end gives what decoder and resampler still hold."""
+        """What is whole with this packet; None at the end gives what decoder, resampler and this still hold.
+
+        A packet holds some 20 ms: a fifth of a second of them is mixed at once, which saves half of all the time.
+        """
         try:
             frames = self._stream.codec_context.decode(packet)
         except self._av.error.FFmpegError:
@@ -34,9 +40,22 @@ class Decoded:
             return
         for frame in [*frames, *([None] if packet is None else [])]:
             for out in self._resampled(frame):
-                samples = self._mix.mix(out.to_ndarray().T.astype(np.float32, copy=False))
-                start_s = float((out.pts or 0) * out.time_base) - self._start_s
-                yield round(start_s * SAMPLE_RATE), np.nan_to_num(samples, copy=False)
+                samples = out.to_ndarray()
+                position = round(((out.pts or 0) * float(out.time_base) - self._start_s) * SAMPLE_RATE)
+                apart = abs(position - self._end) >= _JOINED
+                if self._joined and (apart or len(samples) != len(self._joined[0])):
+                    yield self._mixed()
+                if not self._joined:
+                    self._start = self._end = position
+                self._joined.append(samples)
+                self._end += samples.shape[1]
+        if self._joined and (packet is None or self._end - self._start >= _BLOCK):
+            yield self._mixed()
+
+    def _mixed(self) -> tuple[int, Floats]:
+        whole = np.concatenate(self._joined, axis=1).astype(np.float32, copy=False)
+        self._joined = []
+        return self._start, np.nan_to_num(self._mix.mix(whole.T), copy=False)
 
     def _resampled(self, frame: Any) -> list[Any]:
         try:
@@ -68,7 +87,7 @@ class Track:
         if self._start is None:
             self._start = position
         hole = position - (self._start + self._held)
-        if abs(hole) < _JOINED_S * SAMPLE_RATE:
+        if abs(hole) < _JOINED:
             hole = 0
         if hole < 0:
             samples = samples[-hole:]

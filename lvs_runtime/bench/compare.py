@@ -14,12 +14,28 @@ from . import paired
 from .writing import read_report
 
 # What must be equal for a ratio to mean anything: (path in the report, what it is called).
+TOPICS = ("single", "camera", "live", "loopback")  # those that keep raw samples
 MUST = (("topic",), ("run", "mode"), ("run", "input_sha256"), ("bundle", "precision"))
-SHOULD = (("machine", "id_hash"), ("run", "fps"), ("run", "width"), ("run", "height"), ("run", "streams"))
+SHOULD = (
+    ("run", "provider"),
+    ("run", "threads"),
+    ("run", "window_s"),
+    ("run", "audio_hz"),
+    ("run", "fps"),
+    ("run", "width"),
+    ("run", "height"),
+    ("run", "streams"),
+)
 
 
 def check(a: dict[str, Any], b: dict[str, Any], allow_precision: bool) -> list[str]:
     """Warnings; raises `ConfigError` where two results cannot be compared."""
+    for name, report in (("A", a), ("B", b)):
+        if report["topic"] not in TOPICS:
+            raise ConfigError(
+                f"compare: {name} is a result of {report['topic']}, which keeps no raw samples; want two of "
+                f"{', '.join(TOPICS)}, written with --json"
+            )
     for path in MUST:
         left, right = _get(a, path), _get(b, path)
         if left != right and not (allow_precision and path == ("bundle", "precision")):
@@ -28,7 +44,10 @@ def check(a: dict[str, Any], b: dict[str, Any], allow_precision: bool) -> list[s
                 f"compare: {'.'.join(path)} differs: A has {_short(left)}, B has {_short(right)}{hint}. Measure both "
                 "with the same mode, bundle precision and input"
             )
-    warnings = [
+    warnings = []
+    if _get(a, ("machine", "id_hash")) != _get(b, ("machine", "id_hash")):
+        warnings.append(f"different machines, so the ratio is not of code alone: A {_machine(a)}; B {_machine(b)}")
+    warnings += [
         f"{'.'.join(path)} differs: A {_short(_get(a, path))}, B {_short(_get(b, path))}"
         for path in SHOULD
         if _get(a, path) != _get(b, path)
@@ -88,6 +107,12 @@ def _get(report: dict[str, Any], path: tuple[str, ...]) -> Any:
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
     return value
+
+
+def _machine(report: dict[str, Any]) -> str:
+    where = report["machine"]
+    flags = ", ".join(where.get("flags", [])) or "no known vector units"
+    return f"{where.get('cpu')}, {where.get('cores')} cores ({flags}), {where.get('gpu') or 'no GPU'}"
 
 
 def _short(value: Any) -> str:

@@ -43,6 +43,8 @@ class Localize:
     """Processes (default: one for each core; 0: none but this one). With ray: recordings at once."""
     audio_seconds: float | None = None
     """Length of the audio window (default: the bundle's live window)."""
+    audio_hop: float | None = None
+    """Seconds of pictures that share one audio window (default: 0, each its own; 0.25 where --every is smaller)."""
     align: str = "centre"
     """centre: the picture lies in the middle of its audio window; end: at its end, as in a live session."""
     overlay: int = 0
@@ -74,6 +76,7 @@ def localize(args: Localize) -> int:
         bundle=None if args.bundle is None else str(args.bundle),
         device=args.device,
         audio_seconds=args.audio_seconds,
+        audio_hop=args.audio_hop,
         align=args.align,
     )
     job = Job(list(args.inputs), settings, engine, remake=args.remake)

@@ -1,5 +1,6 @@
 """Thousands of videos: several workers, several machines, killed and run again, without a half file or a lost line.
 
+The workers are those of an engine (lvs_runtime/archive/engine.py): local processes, or a Ray cluster.
 A machine takes the videos whose id falls into its shard I of N, whatever the others do. Nothing is marked as done but
 by its files, which are moved in place whole; so a run after a kill goes on where it stopped.
 """
@@ -9,17 +10,15 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lvs_runtime.archive.engine import Engine, WorkerDied, map_items, parse_engine
 from lvs_runtime.errors import ConfigError, DataError
 
 from .ids import VIDEO_SUFFIXES, clip_key
@@ -85,21 +84,29 @@ def prepare_all(
     out: Path,
     at_s: Sequence[float] = (5.0,),
     shard: tuple[int, int] = (1, 1),
-    workers: int = 1,
+    workers: int | None = None,
     listed: Sequence[str] | None = None,
     on_outcome: Callable[[Outcome, Report], None] | None = None,
     clips_per_tar: int = 0,
+    engine: str = "local",
 ) -> Report:
     """Prepare the videos of one shard into `out`/frames and `out`/audio and write `out`/report-I-of-N.json.
 
     `clips_per_tar` above 0 packs them into `out`/clips-I-of-N-00000.tar ... instead, so many in each.
 
+    `workers`: videos at once, default one (in this process), with Ray as many as the cluster takes. `engine`: "local",
+    "ray" or "ray://HOST:PORT"; every node must see `videos` and `out` under these paths.
+
     `listed` limits the work to these ids and makes those without a video `missing`. A file that cannot be used is in
     the report and tried again by the next run. Raises `DataError` when nothing can be read or written at all, or when
     another process works on this very shard.
     """
-    if workers < 1 or not at_s or len({picture_number(t) for t in at_s}) < len(at_s):
+    if (workers is not None and workers < 1) or not at_s or len({picture_number(t) for t in at_s}) < len(at_s):
         raise ConfigError(f"--workers {workers} --at {tuple(at_s)}: want at least one worker and different times")
+    chosen = parse_engine(engine, workers)
+    if chosen.kind == "local" and workers in (None, 1):
+        chosen = replace(chosen, workers=0)
+    videos, out = videos.absolute(), out.absolute()  # workers elsewhere start in folders of their own
     if clips_per_tar < 0 or (clips_per_tar and len(at_s) > 1):
         raise ConfigError(f"--tar {clips_per_tar} --at {tuple(at_s)}: want a number of clips, and one frame a clip")
     import_av()
@@ -109,7 +116,7 @@ def prepare_all(
         _same_settings(out, [picture_number(t) for t in at_s], clips_per_tar > 0)
         packer = Packer(out, name, scratch, clips_per_tar) if clips_per_tar else None
         try:
-            for outcome in _work(jobs, out, scratch, tuple(at_s), workers, packer, report):
+            for outcome in _work(jobs, out, scratch, tuple(at_s), chosen, packer, report):
                 if outcome.error is None:
                     report.done_now += 1
                 else:
@@ -128,7 +135,7 @@ def _work(
     out: Path,
     scratch: Path,
     at_s: tuple[float, ...],
-    workers: int,
+    engine: Engine,
     packer: Packer | None,
     report: Report,
 ) -> Iterator[Outcome]:
@@ -145,7 +152,7 @@ def _work(
         for job in (j for j in waiting if "." in j.id):
             yield Outcome(job.id, "its name holds a dot, which webdataset takes for a suffix; rename it")
         waiting = [job for job in waiting if "." not in job.id]
-    for outcome in _run(waiting, workers):
+    for outcome in _run(waiting, engine):
         if packer and outcome.error is None:
             packer.add(outcome.id)
         yield outcome
@@ -182,30 +189,11 @@ def _plan(
     return report, jobs
 
 
-def _run(jobs: Iterable[Job], workers: int) -> Iterator[Outcome]:
-    """Outcomes as they come; at most four jobs a worker are handed out ahead."""
-    if workers == 1:
-        yield from map(prepare, jobs)
-        return
-    pending: set[Future[Outcome]] = set()
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            for job in jobs:
-                pending.add(pool.submit(prepare, job))
-                if len(pending) >= 4 * workers:
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    yield from (f.result() for f in done)
-            while pending:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                yield from (f.result() for f in done)
-        except BrokenProcessPool as error:
-            raise DataError(
-                "a worker died (out of memory, or a file that crashes the decoder); what is done stays. "
-                "Run again; with --workers 1 the last file named is the culprit"
-            ) from error
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+def _run(waiting: Iterable[Job], engine: Engine) -> Iterator[Outcome]:
+    """Outcomes as they come. A video that kills every worker that tries it has failed; the others go on."""
+    jobs = iter(waiting)
+    for job, outcome in map_items(prepare, lambda: next(jobs, None), engine):
+        yield Outcome(job.id, outcome.reason) if isinstance(outcome, WorkerDied) else outcome
 
 
 @contextmanager

@@ -80,6 +80,18 @@ def test_both_tables(made: Path) -> None:
     assert files[0]["bundle_sha256"] == frames[0]["bundle_sha256"]
 
 
+def test_a_shared_window_is_heard_once(whole: Path, toy_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of one stretch are what the localizer says of its window, which it hears one time."""
+    heard: list[int] = []
+    embed = Localizer.embed_audio
+    monkeypatch.setattr(Localizer, "embed_audio", lambda self, sound: (heard.append(len(sound)), embed(self, sound))[1])
+    shared = run(whole / "a.mp4", toy_path, audio_seconds=1.0, audio_hop=1.0)["a.mp4"].table().to_pylist()
+    assert heard == [16_000] * 4
+    own = run(whole / "a.mp4", toy_path, audio_seconds=1.0)["a.mp4"].table().to_pylist()
+    assert [row["skew_s"] for row in shared] == pytest.approx([1.0, 0.5] * 4)
+    assert shared[1]["similarity"] == own[1]["similarity"]  # at 0.5 s, the middle of the first stretch
+
+
 def test_a_second_run_makes_nothing(made: Path, whole: Path, toy_path: Path) -> None:
     before = written(made)
     assert all(result.done_before for result in run(whole, toy_path, out=made).values())
@@ -220,6 +232,7 @@ def test_names_that_are_no_text(whole: Path, toy_path: Path, tmp_path: Path) -> 
         ({"engine": "spark"}, ConfigError, "possible: local, ray"),
         ({"engine": "ray://host"}, ConfigError, "HOST:PORT"),
         ({"every_s": -1}, ConfigError, "--every"),
+        ({"audio_hop": 9.0}, ConfigError, "--audio-hop"),
         ({"bundle": "/nowhere"}, BundleError, "does not exist"),
         ({"out": "@whole"}, ConfigError, "output folder itself"),
         ({"workers": -1}, ConfigError, "--workers"),

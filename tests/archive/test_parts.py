@@ -139,9 +139,13 @@ def settings(out: str = "", **more) -> Settings:
     return Settings(out=out, bundle=None, bundle_sha256="0" * 64, **more)
 
 
-def test_rows_close_together_share_windows() -> None:
-    dense = settings(every_s=0.05)
-    assert len({dense.window(0.05 * k) for k in range(100)}) == 21
+def test_pictures_of_a_stretch_share_a_window() -> None:
+    dense = settings(every_s=0.05, hop_s=0.25)
+    assert len({dense.window(0.05 * k) for k in range(100)}) == 20
+    assert dense.window(0.3) == (-2_000, 14_000)  # the window's middle is the stretch's: 0.375 s
+    assert settings(align="end", hop_s=0.25).window(0.3) == (-12_000, 4_000)  # nothing later than the picture
+    clips = settings(window_s=10.0, hop_s=10.0)
+    assert {clips.window(0.5 * k) for k in range(40)} == {(0, 160_000), (160_000, 320_000)}
     assert settings().window(1.5) == (16_000, 32_000)
     assert settings(align="end").window(1.5) == (8_000, 24_000)
 
@@ -151,7 +155,9 @@ def test_hash_is_of_what_rows_depend_on() -> None:
     assert settings(every_s=1.0).hash != settings().hash
 
 
-@pytest.mark.parametrize("wrong", [{"every_s": 0}, {"window_s": 60}, {"align": "left"}, {"segment_s": 0.1}])
+@pytest.mark.parametrize(
+    "wrong", [{"every_s": 0}, {"window_s": 60}, {"hop_s": 2}, {"align": "left"}, {"segment_s": 0.1}]
+)
 def test_settings_are_checked(wrong: dict) -> None:
     with pytest.raises(ConfigError):
         settings(**wrong)

@@ -9,7 +9,19 @@ from lvs_runtime.errors import ConfigError, DataError
 from lvs_train.card import fill
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("tiles", "scenes", "confidence", "swap", "classes", "collections", "videos", "float", "context")
+NAMES = (
+    "tiles",
+    "scenes",
+    "confidence",
+    "swap",
+    "shape",
+    "sides",
+    "classes",
+    "collections",
+    "videos",
+    "float",
+    "context",
+)
 CARD = "# Words\n" + "\n".join(f"<!-- card:{n}:start -->\nold\n<!-- card:{n}:end -->" for n in NAMES) + "\nMore.\n"
 
 
@@ -24,7 +36,31 @@ def scene(share):
     aurocs = {"auroc_silence": 0.99, "auroc_noise": 0.98, "auroc_absent": 0.8}
     per_class = {"dog": {"n": 3, "peak_in_box": 1.0}}
     swap = {"pairs": 4, "moves": value(0.9), "peak_follows": value(0.4)}
-    return {"pictures": 2, "n": 3, **figures, "controls": controls, **aurocs, "per_class": per_class, "swap": swap}
+    causes = {"found": 0.5, "peak_in_another_source": 0.125, "peak_elsewhere": 0.125, "too_small": 0.0}
+    side = {
+        "from": 0.2,
+        "to": 0.3,
+        "n": 3,
+        "peak_in_box": 0.9,
+        "ciou": 0.5,
+        "ceiling_ciou": 1.0,
+        "ceiling_mean_iou": 0.7,
+    }
+    shape = {
+        "what": "default bundle", "pictures": 2, "n": 3, "causes": causes | {"also_lit_elsewhere": 0.25, "beside": 0.0},
+        "ceiling_ciou": 0.98, "by_side": [side],
+        "iiou": {"reached": 0.1, "ceiling_of_cells": 0.9, "if_every_peak_in_its_box_counted": 0.46},
+    }  # fmt: skip
+    return {
+        "pictures": 2,
+        "n": 3,
+        "map_shape": shape,
+        **figures,
+        "controls": controls,
+        **aurocs,
+        "per_class": per_class,
+        "swap": swap,
+    }
 
 
 def report(share):
@@ -52,6 +88,9 @@ def test_every_mark_is_filled_and_words_stay():
     assert "| peak in tile, anywhere | 88.5 | 87.5 | -1.0 |" in card
     assert "at most 0.0 % of sounding (20) and 1.0 % of silent (20)" in card
     assert "| dog |  |  | 100 (3) | 100 (3) |" in card
+    assert "| peak right, other places lit as well | 25.0 | 25.0 | 25.0 |" in card
+    assert "| - if a peak in its box were enough | 46.0 | 46.0 | 46.0 |" in card
+    assert "| 20-30 | 6 | 90 | 50 | 100 | 70 |" in card
     assert fill(card, report(0.875), report(0.885)) == card
 
 
