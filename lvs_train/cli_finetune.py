@@ -57,7 +57,7 @@ def finetune(args: Finetune) -> int:
     result.thresholds = dict(first.thresholds)
     result.meta["calibrated"] = f"before fine-tuning ({start.name})"
     after = measure(result, clips.folder, held, recipe, str(device))
-    result.meta["finetune"] = {"held_out": [e.id for e in held], "before": vars(before), "after": vars(after)}
+    result.meta["finetune"] = {"held_out": [e.id for e in held], "before": before.known(), "after": after.known()}
     result.model.cpu()
     for name in ("model.pt", "model.safetensors"):
         save(args.out / name, result)

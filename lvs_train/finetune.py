@@ -45,6 +45,10 @@ class Figures:
     own_against_other_sounds: float  # drawn sounds, noise and silence
     drawn_peak_in_box: float
 
+    def known(self) -> dict[str, float]:
+        """The figures that are numbers: what a manifest can hold."""
+        return {name: value for name, value in vars(self).items() if np.isfinite(value)}
+
     def lines(self, after: Figures) -> list[str]:
         """A table of before and after."""
         rows = [
@@ -55,7 +59,7 @@ class Figures:
         return [
             f"{text:<60} {getattr(self, name):.3f} -> {getattr(after, name):.3f}"
             for text, name in rows
-            if np.isfinite(getattr(self, name))
+            if name in self.known()
         ]
 
 

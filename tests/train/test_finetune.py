@@ -90,6 +90,13 @@ def test_moments_of_videos_are_those_in_which_something_is_heard(tmp_path):
     assert np.abs(store.sound(0, 16000)[:30000]).max() < 0.01
 
 
+def test_what_is_no_number_stays_out_of_table_and_manifest():
+    figures = finetune.Figures(4, float("nan"), 0.5, 0.9)
+    assert figures.known() == {"clips": 4, "own_against_other_sounds": 0.5, "drawn_peak_in_box": 0.9}
+    assert "nan" not in json.dumps(figures.known(), allow_nan=False)
+    assert len(figures.lines(finetune.Figures(4, float("nan"), 0.7, 0.9))) == 2
+
+
 def test_without_float_weights_it_says_what_to_give(monkeypatch, tmp_path):
     monkeypatch.setattr(finetune, "SHIPPED", tmp_path / "none")
     with pytest.raises(ConfigError, match="--ckpt"):
