@@ -20,7 +20,7 @@ from lvs_train.evaluate import similarity
 
 RECIPE = """
 seed = 1
-precision = "bf16"
+precision = "auto"
 save_every_s = 1000.0
 calibration_examples = 40
 [loss]
@@ -48,13 +48,13 @@ def run(*command: str | Path) -> str:
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
     done = subprocess.run(
         [sys.executable, "-m", *map(str, command)],
-        env=environment, capture_output=True, text=True, timeout=200, check=False,
+        env=environment, capture_output=True, text=True, timeout=350, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_clips_to_heat_map(tmp_path):
     (tmp_path / "recipe.toml").write_text(RECIPE)
     run("lvs_train.cli", "--config", tmp_path / "recipe.toml", "--out", tmp_path / "run")
