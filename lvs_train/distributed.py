@@ -14,6 +14,8 @@ running statistics are averaged over processes whenever a checkpoint is written.
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -141,9 +143,30 @@ def world_of(device: torch.device, timeout_s: float = TIMEOUT_S) -> Iterator[Wor
         first = str(error).splitlines()[0]
         raise DeviceError(f"process {rank} of {size} cannot meet the others ({first}); start with torchrun") from error
     try:
-        yield World(rank, size)
+        with _told_to_stop(rank, size):
+            yield World(rank, size)
     finally:
         dist.destroy_process_group()
+
+
+@contextmanager
+def _told_to_stop(rank: int, size: int) -> Iterator[None]:
+    """torchrun ends all processes when one is lost, before their collectives can fail: say so, instead of vanishing."""
+
+    def stop(*_: object) -> None:
+        raise DeviceError(
+            f"process {rank} of {size} was told to stop: torchrun does so when another process of this run was lost. "
+            "The last checkpoint stands: start all again with --resume"
+        )
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def local_device(device: torch.device) -> torch.device:

@@ -11,6 +11,7 @@ off with `av_offset_ms`. The wait of the flash for the next frame (up to a perio
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from dataclasses import dataclass, field
@@ -190,6 +191,10 @@ class ScreenEmitter:
                 f"--emitter screen: needs OpenCV and PortAudio ({error}): pip install 'lvs[live]', apt install "
                 "libportaudio2"
             ) from error
+        from ..sinks.window import display_problem
+
+        if why := display_problem(os.environ):
+            raise ConfigError(f"--emitter screen: {why}; run it in a desktop session, or --emitter virtual")
         self._cv2, self._sound = cv2, sounddevice
         t = np.arange(48_000 * BEEP_NS // 10**9) / 48_000
         self._beep = (0.3 * np.cos(2 * np.pi * 1000 * t)).astype(np.float32)

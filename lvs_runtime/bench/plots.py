@@ -89,7 +89,10 @@ def waterfall(stages: dict[str, Any], title: str = "Where the time goes") -> Fig
 
 
 def heat(rows: list[dict[str, Any]], across: list[str], budget_ms: float) -> Figure:
-    """p95 age over fps and the other axes that vary; a cell says its value, and "x" where it does not hold."""
+    """p95 age over fps and the other axes that vary; a cell says its value, and "x" where it does not hold.
+
+    Where results were too few for a p95, the cell is white and says p50, or n/a.
+    """
     columns = sorted({row["fps"] for row in rows})
 
     def name(row: dict[str, Any]) -> str:
@@ -103,7 +106,9 @@ def heat(rows: list[dict[str, Any]], across: list[str], budget_ms: float) -> Fig
         p95 = row["age_ms"]["p95"]
         grid[at] = np.nan if p95 is None else p95
         sign = "" if row["every_frame"] else " drops" if row["freshest_frame"] else " x"
-        marks[at] = "n/a" if p95 is None else f"{p95:.0f}{sign}"
+        p50 = row["age_ms"].get("p50")
+        few = "n/a" if p50 is None else f"p50 {p50:.0f} x"
+        marks[at] = few if p95 is None else f"{p95:.0f}{sign}"
     widest = max(len(line) for line in lines)
     made = figure(2.2 + 1.0 * len(columns) + 0.09 * widest, 1.6 + 0.55 * len(lines))
     axes = made.subplots()

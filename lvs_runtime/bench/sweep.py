@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..localizer import Localizer
 
 MOST_DROPPED = 0.01  # "every frame" allows one frame in a hundred to be lost
+LEAST_FRAMES = 115  # p95 is told from 100 results on
 AXES = ("bundle", "precision", "device", "threads", "size", "audio_hz", "audio_s", "cameras", "fps")
 
 
@@ -42,6 +43,16 @@ class Grid:
         axes = (self.fps, self.sizes, self.threads, self.audio_hz, self.audio_s, self.cameras, self.bundles)
         return math.prod(len(axis) for axis in (*axes, self.devices))
 
+    def seconds_of(self, fps: float, cameras: int) -> float:
+        """How long one cell is run: `seconds`, more where fewer than `LEAST_FRAMES` would come."""
+        return max(self.seconds, LEAST_FRAMES / (fps * cameras))
+
+    @property
+    def total_s(self) -> float:
+        """About how long everything takes, warm-up and opening included."""
+        others = self.cells // (len(self.fps) * len(self.cameras))
+        return others * sum(self.seconds_of(fps, n) + 1.5 for fps in self.fps for n in self.cameras)
+
 
 def run(
     grid: Grid, open_localizer: Callable[[Path | None, str, int | None], Localizer], say: Callable[[str], None]
@@ -52,7 +63,7 @@ def run(
         for size, hz, window_s, cameras in itertools.product(grid.sizes, grid.audio_hz, grid.audio_s, grid.cameras):
             for fps in grid.fps:
                 plan = camera.CameraPlan(
-                    fps=fps, seconds=grid.seconds, size_px=size, streams=cameras, audio_rate_hz=hz,
+                    fps=fps, seconds=grid.seconds_of(fps, cameras), size_px=size, streams=cameras, audio_rate_hz=hz,
                     audio_seconds=window_s,
                 )  # fmt: skip
                 done = camera.run(localizer, plan, camera.material(plan))
@@ -122,7 +133,9 @@ def notes(rows: list[dict[str, Any]]) -> list[str]:
     few = [row for row in rows if row["age_ms"]["p95"] is None]
     if not few:
         return []
-    return [f"{len(few)} of {len(rows)} combinations gave fewer than 100 results, so no p95: give more --seconds"]
+    return [
+        f"{len(few)} of {len(rows)} combinations gave fewer than 100 results, so no p95: too much load or too short"
+    ]
 
 
 def rate(audio_hz: float | None) -> str:

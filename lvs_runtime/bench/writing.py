@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,12 @@ def check_writable(option: str, path: Path) -> None:
         raise ConfigError(f"{option} {path}: is a folder; want the name of a file")
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise ConfigError(f"{option} {path}: not writable; choose another file or: chmod u+w {folder}")
+    try:  # what access rights do not tell: a full or read-only disk, a folder that takes no files
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ConfigError(
+            f"{option} {path}: nothing can be written there ({error.strerror}); choose another"
+        ) from error
 
 
 def write_json(option: str, path: Path, report: dict[str, Any]) -> None:

@@ -133,7 +133,7 @@ class Sweep:
     budget_ms: float = 50.0
     """p95 of the age must not exceed this."""
     seconds: float = 6.0
-    """Of each combination; p95 needs 100 results."""
+    """Of each combination; longer where fewer than 115 frames would come, since p95 needs 100 results."""
     json: Path | None = None
     """Also write the result to this file."""
     plot: Path | None = None

@@ -125,7 +125,7 @@ def sweep(args: Sweep) -> int:
         bundles=_chosen(args.bundle, args.precision), devices=args.device, seconds=args.seconds,
         budget_ms=args.budget_ms,
     )  # fmt: skip
-    print(f"{grid.cells} combinations, about {grid.cells * (args.seconds + 1.5):.0f} s", file=sys.stderr)
+    print(f"{grid.cells} combinations, about {grid.total_s:.0f} s", file=sys.stderr)
     meter, cells, partial = Meter().start(), [], False
     try:
         for row in sweeps.run(grid, _open, lambda line: print(line, file=sys.stderr)):

@@ -54,6 +54,25 @@ def test_what_cannot_be_is_refused_with_exit_2(
     assert "Traceback" not in err
 
 
+def test_a_screen_that_is_not_there_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], toy_path: Path
+) -> None:
+    """OpenCV's Qt would abort the process."""
+    pytest.importorskip("sounddevice")
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    code, _, err = call(monkeypatch, capsys, "loopback", "--bundle", toy_path, "--emitter", "screen", "--seconds", "1")
+    assert code == 2
+    assert "--emitter screen: " in err
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder in which nobody can make files: /proc")
+def test_a_folder_that_takes_no_file_is_found_before_measuring() -> None:
+    with pytest.raises(ConfigError, match="--json /proc/x.json"):
+        writing.check_writable("--json", Path("/proc/x.json"))
+
+
 def test_a_file_that_cannot_be_written_is_found_before_measuring(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -61,5 +61,11 @@ def test_a_heat_map_names_every_axis_that_varies() -> None:
     ]
 
 
+def test_a_cell_lasts_until_a_p95_can_be_told() -> None:
+    grid = sweep.Grid(fps=(10.0, 60.0), cameras=(1, 4), seconds=4.0)
+    assert [grid.seconds_of(fps, n) for fps in grid.fps for n in grid.cameras] == [11.5, 4.0, 4.0, 4.0]
+    assert grid.total_s == 11.5 + 3 * 4 + 4 * 1.5
+
+
 def test_a_grid_counts_its_cells() -> None:
     assert sweep.Grid(fps=(15, 30), cameras=(1, 2, 4), threads=(1, 2)).cells == 12

@@ -1,9 +1,13 @@
 """Two real processes on gloo: loss and gradients of the joint batch; a process that dies is an error, not a hang."""
 
+import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -100,3 +104,61 @@ def test_one_process_is_the_identity_and_shares_must_be_even():
     assert local_device(torch.device("cpu")) == torch.device("cpu")
     with pytest.raises(ConfigError, match="GPUs only"):
         synchronised(torch.nn.BatchNorm2d(1), torch.device("cpu"))
+
+
+RECIPE = """
+seed = 1
+samples = 0
+calibration_examples = 20
+save_every_s = 0.0
+workers = 1
+[image]
+size_px = 32
+[[stages]]
+name = "a"
+steps = 8
+batch_size = 4
+seconds = [0.1, 0.1]
+average = 0.9
+"""
+
+
+def process_of_rank(rank, launcher):
+    """The child of torchrun that runs a rank."""
+    for status in Path("/proc").glob("[0-9]*/status"):
+        folder = status.parent
+        if f"\nPPid:\t{launcher}\n" in status.read_text() and f"\0RANK={rank}\0" in (folder / "environ").read_text():
+            return int(folder.name)
+    raise LookupError(f"torchrun {launcher} has no rank {rank}")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks a child process up in /proc: run on Linux")
+@pytest.mark.timeout(900)  # for busy machines: each of three starts imports torch twice
+def test_a_killed_process_under_torchrun_is_told_and_resume_gives_the_same_losses(tmp_path):
+    (tmp_path / "r.toml").write_text(RECIPE)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+
+    def torchrun(out, *more):
+        launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())]
+        own = ["-m", "lvs_train.cli", "--config", str(tmp_path / "r.toml"), "--out", str(out), "--threads", "1", *more]
+        return subprocess.Popen([sys.executable, *launch, *own], stderr=subprocess.PIPE, text=True)
+
+    def losses(out):
+        return [json.loads(line)["loss"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+    first = torchrun(whole)
+    assert first.wait(300) == 0, first.stderr.read()
+    second = torchrun(killed)
+    until = time.monotonic() + 300
+    while time.monotonic() < until and not ((killed / "model.pt").is_file() and len(losses(killed)) > 2):
+        time.sleep(0.01)
+    os.kill(process_of_rank(1, second.pid), signal.SIGKILL)
+    _, said = second.communicate(timeout=120)
+    assert second.returncode == 1  # torchrun's own
+    assert "error: process 0 of 2" in said
+    assert "another process of this run was lost" in said
+    assert len(losses(killed)) < 8
+    third = torchrun(killed, "--resume")
+    assert third.wait(300) == 0, third.stderr.read()
+    assert losses(killed) == losses(whole)

@@ -106,6 +106,7 @@ def test_existing_run_and_changed_recipe_are_refused(whole):
         Trainer(from_mapping({**RECIPE, "seed": 4}), whole, CPU, resume=True)
 
 
+@pytest.mark.filterwarnings("ignore:precision = .bf16.. this cpu emulates it")  # as it should where it does
 def test_resume_keeps_the_precision_or_says_so(whole):
     assert Trainer(from_mapping({**RECIPE, "precision": "auto"}), whole, CPU, resume=True).recipe.precision == "fp32"
     with pytest.warns(PrecisionWarning, match="computed in fp32 and goes on in bf16"):
