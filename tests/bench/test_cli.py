@@ -69,7 +69,7 @@ def test_a_screen_that_is_not_there_is_told(
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder in which nobody can make files: /proc")
 def test_a_folder_that_takes_no_file_is_found_before_measuring() -> None:
-    with pytest.raises(ConfigError, match="--json /proc/x.json"):
+    with pytest.raises(ConfigError, match=r"--json /proc/x\.json"):
         writing.check_writable("--json", Path("/proc/x.json"))
 
 
