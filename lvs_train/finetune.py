@@ -1,6 +1,6 @@
 """Fine-tune a trained model on one's own clips: minutes on a CPU, lower layers kept, forgetting watched.
 
-Kept from forgetting by: the stem and two layers of both trunks and all BatchNorm statistics stay as they are, a part of
+Kept from forgetting by: all but the last layer of both trunks and all BatchNorm statistics stay as they are, a part of
 every batch comes from the drawn world, few steps at a low rate, and the averaged weights are the result. A tenth of the
 videos (by a hash of their names) is never trained on; it is measured before and after, and so is the drawn world.
 """
